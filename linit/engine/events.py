@@ -1,0 +1,131 @@
+"""What can happen? Everything that the engine is told, as frozen values.
+
+The runtime reports what it observed, the control server what somebody asked for. No event carries a clock: the time is
+the second argument of `Engine.handle`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from linit.model.service import Plan
+from linit.model.state import Finish, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """The program of a `Spawn` effect is executing: execve(2) succeeded."""
+
+    name: str
+    role: Role
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnFailed:
+    """The program of a `Spawn` effect could not be executed. `text` names the failing step, path and errno name."""
+
+    name: str
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A process of a unit was reaped. `status` as waitpid(2) gives it; `left`: other processes of the unit remain."""
+
+    name: str
+    role: Role
+    status: int
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """No process of the unit is left (reported after an exit with `left`, and after `KillAll`)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The unit's main process said that it can serve, in the way its definition names."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessFailed:
+    """The unit will never say that it is ready: the descriptor was closed without a line, for example."""
+
+    name: str
+    text: str
+
+
+class TimerKind(enum.Enum):
+    """What a timer of a unit is for. A unit has at most one timer of each kind."""
+
+    START = "start"  # the start takes too long
+    STOP = "stop"  # the next stop step is due
+    RESPAWN = "respawn"  # the backoff delay is over
+    HEALTHY = "healthy"  # up long enough: budget and delay are reset
+    RELOAD = "reload"  # the reload command takes too long
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """A timer armed by `ArmTimer` is due."""
+
+    name: str
+    kind: TimerKind
+
+
+class Verb(enum.Enum):
+    """What can be asked for."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    RELOAD = "reload"
+    RESET = "reset"  # forget a failure and its respawn budget
+    RUNLEVEL = "runlevel"  # names = (runlevel,)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody asks for something. Answered by exactly one `Answer` with the same `id`.
+
+    `by` says who, for people: "root (linitctl stop, pid 312)". `cascade` False: a stop that would stop dependents is
+    refused. `only` True: a restart leaves dependents alone.
+    """
+
+    id: int
+    verb: Verb
+    names: tuple[str, ...]
+    by: str = ""
+    cascade: bool = True
+    only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Stop everything, then `finish`. A later shutdown replaces what an earlier one would finish with."""
+
+    finish: Finish
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLoaded:
+    """A new plan is to replace the one in use. `start_enabled`: services newly enabled in the active runlevel start."""
+
+    id: int
+    plan: Plan
+    by: str = ""
+    start_enabled: bool = True
+
+
+Event = (
+    Spawned | SpawnFailed | Exited | Emptied | Ready | ReadinessFailed | TimerFired | Request | Shutdown | PlanLoaded
+)

@@ -1,0 +1,488 @@
+"""How does one unit get up, and down again? The steps of a start and of a stop, and what an exit leads to.
+
+A start runs `pre`, the main command, waits for readiness, runs `post`. A stop waits for dependents, runs the stop
+commands, sends the stop signals with their delays, then SIGKILL. Each has a timer, so each ends.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+from linit.engine import events
+from linit.engine.board import Board
+from linit.engine.edges import waits
+from linit.engine.effects import (
+    ArmTimer,
+    DisarmTimer,
+    KillAll,
+    Signal,
+    Spawn,
+    To,
+    Told,
+    UnwatchReadiness,
+    WatchReadiness,
+)
+from linit.engine.events import TimerKind
+from linit.engine.links import PROCESSLESS
+from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
+from linit.engine.transitions import Step
+from linit.engine.unit import StopPhase, Unit
+from linit.engine.wishes import choose_provider
+from linit.model.reason import Cause, Reason
+from linit.model.service import Command, Kind, ReadinessKind, StopStep, StopTo
+from linit.model.state import Desired, Role, UnitState
+
+KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an uninterruptible sleep
+RELOAD_TIMEOUT_S: Final = 60.0
+FOREVER_S: Final = 1e9
+UNDO_NOTHING: Final = 1 << 30  # as `index` of a stop: what never was up runs no stop command
+
+
+class Lifecycle:
+    """Drives units between states. Every method may order effects and move the unit; none loops over other units."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    # -- towards the goal ----------------------------------------------------------------------------------------
+
+    def advance(self, unit: Unit) -> None:
+        """Do what the unit's state and goal call for now; nothing when it is where it should be."""
+        if unit.state is UnitState.WAITING:
+            self._advance_waiting(unit)
+        elif unit.state.is_at_rest_down:
+            self._advance_resting(unit)
+        elif unit.state in (UnitState.STARTING, UnitState.UP):
+            self._advance_running(unit)
+        elif unit.state is UnitState.STOPPING:
+            self._advance_stopping(unit)
+        elif not unit.goal:
+            self._leave_backoff(unit)
+        elif unit.service.kind is Kind.VIRTUAL and unit.ready:
+            self.board.move(unit, Step.WANTED, Reason(Cause.STARTING, self.board.now_s, text="provided again"))
+
+    def _advance_resting(self, unit: Unit) -> None:
+        if unit.next_service is not None:
+            service, unit.next_service, unit.is_outdated = unit.next_service, None, False
+            self.board.swap(unit, service)
+            return
+        if unit.restarting or unit.bouncing:
+            unit.restarting = unit.bouncing = False
+            self.board.look(unit)
+            return
+        if unit.removed:
+            self.board.forget(unit)
+        elif unit.goal and (unit.running or unit.left):
+            text = "processes of its last run cannot be killed"
+            unit.given_up = Reason(Cause.SPAWN_FAILED, self.board.now_s, text=text)
+            self.board.look(unit)
+        elif unit.goal:
+            self._want(unit)
+        elif unit.state is UnitState.FAILED:
+            if unit.desired is Desired.DOWN and not unit.service.broken and not (unit.running or unit.left):
+                self.board.move(unit, Step.UNWANTED, unit.wish)
+        elif unit.desired is Desired.UP and not unit.finished:
+            self._explain_rest(unit)
+
+    def _explain_rest(self, unit: Unit) -> None:
+        """Down although desired: failed when a failure is behind it, else down for the reason found."""
+        reason = self.board.why_not(unit)
+        if self.board.is_lost(unit.name):
+            self.board.move(unit, Step.GAVE_UP, reason)
+        elif unit.reason.cause is not reason.cause or unit.reason.of != reason.of:
+            unit.reason = reason
+
+    def _want(self, unit: Unit) -> None:
+        waits_for = self._first_unmet(unit)
+        cause = Reason(Cause.WAITS_FOR, self.board.now_s, of=waits_for) if waits_for else unit.wish
+        self.board.move(unit, Step.WANTED, cause)
+
+    def _first_unmet(self, unit: Unit) -> str:
+        if not unit.unmet:
+            return ""
+        for edge in self.board.links.dependencies(unit.name):
+            on = self.board.units.get(edge.on)
+            if on is not None and waits(edge.kind, on.view):
+                return edge.on
+        return next((foe for foe, _ in self.board.links.foes(unit.name)), "")
+
+    def _advance_waiting(self, unit: Unit) -> None:
+        if not unit.goal:
+            reason = self.board.why_not(unit)
+            lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
+            self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, reason)
+        elif not unit.unmet and (unit.service.kind is not Kind.VIRTUAL or unit.ready):
+            self._begin_start(unit)
+
+    def _advance_running(self, unit: Unit) -> None:
+        if unit.service.kind is Kind.VIRTUAL and unit.goal and not unit.ready:
+            self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
+        elif not unit.goal or unit.bouncing:
+            self._begin_stop(unit, self.board.why_not(unit) if not unit.goal else unit.wish)
+
+    def _advance_stopping(self, unit: Unit) -> None:
+        if unit.stop_phase is not StopPhase.HELD:
+            return
+        if self._may_stay(unit):
+            self.board.release(unit)
+            self.board.move(unit, Step.KEPT, unit.wish)
+        elif not unit.holders or unit.bouncing:
+            self.board.release(unit)
+            self._stop_for_real(unit)
+
+    def _may_stay(self, unit: Unit) -> bool:
+        """Wanted again before anything was done to stop it, and all that it depends on is still there?"""
+        is_provided = unit.service.kind is not Kind.VIRTUAL or unit.ready > 0
+        return unit.goal and not unit.bouncing and unit.index == 0 and not unit.unmet and is_provided
+
+    def _leave_backoff(self, unit: Unit) -> None:
+        self.board.emit(DisarmTimer(unit.name, TimerKind.RESPAWN))
+        lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
+        self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, self.board.why_not(unit))
+
+    # -- start ---------------------------------------------------------------------------------------------------
+
+    def _begin_start(self, unit: Unit) -> None:
+        unit.began_at_s = self.board.now_s
+        unit.index = 0
+        unit.left = False
+        unit.verdict = None
+        unit.deadline_s = None
+        self.board.move(unit, Step.MET, self._step_reason("starting"))
+        if unit.service.kind in PROCESSLESS:
+            self._is_up(unit)
+            return
+        if unit.service.start_timeout_s is not None:
+            self._arm(unit, TimerKind.START, unit.service.start_timeout_s)
+        self._run_pre(unit)
+
+    def _run_pre(self, unit: Unit) -> None:
+        if unit.index < len(unit.service.pre):
+            self._spawn(unit, Role.PRE, unit.index)
+        elif unit.service.run is not None:
+            self._spawn(unit, Role.MAIN, 0)
+        else:
+            self._run_post(unit)
+
+    def _run_post(self, unit: Unit, index: int = 0) -> None:
+        unit.index = index
+        if index < len(unit.service.post):
+            self._spawn(unit, Role.POST, index)
+        else:
+            self._is_up(unit)
+
+    def _spawn(self, unit: Unit, role: Role, index: int) -> None:
+        unit.running.add(role)
+        if unit.state is UnitState.STARTING:
+            unit.reason = self._step_reason(f"runs its {role.value} command" if role is not Role.MAIN else "starting")
+        self.board.emit(Spawn(unit.service, role, index))
+
+    def _is_up(self, unit: Unit) -> None:
+        self._disarm(unit, TimerKind.START)
+        unit.start_duration_s = self.board.now_s - unit.began_at_s
+        if unit.budget.streak:
+            self.board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
+        self.board.move(unit, Step.READY, unit.wish, unit.start_duration_s)
+
+    def _step_reason(self, text: str) -> Reason:
+        return Reason(Cause.STARTING, self.board.now_s, text=text)
+
+    # -- what processes do ---------------------------------------------------------------------------------------
+
+    def on_spawned(self, unit: Unit, event: events.Spawned) -> None:
+        """A command is executing."""
+        if event.role not in unit.running:
+            return
+        unit.pids[event.role] = event.pid
+        if unit.state is not UnitState.STARTING or event.role is not Role.MAIN:
+            return
+        if unit.service.kind is Kind.PROCESS:
+            if unit.service.readiness.kind is ReadinessKind.NONE:
+                self._run_post(unit)
+            else:
+                how = unit.service.readiness.kind.value
+                unit.reason = self._step_reason(f"runs, not ready yet ({how})")
+                self.board.emit(WatchReadiness(unit.service))
+
+    def on_ready(self, unit: Unit, _event: events.Ready) -> None:
+        """The main process can serve."""
+        if Role.MAIN in unit.running and Role.POST not in unit.running:
+            self._run_post(unit)
+
+    def on_readiness_failed(self, unit: Unit, event: events.ReadinessFailed) -> None:
+        """The main process will never be ready."""
+        if Role.POST not in unit.running:
+            self._fail_start(unit, Reason(Cause.READINESS_FAILED, self.board.now_s, text=event.text))
+
+    def on_spawn_failed(self, unit: Unit, event: events.SpawnFailed) -> None:
+        """A command could not be executed."""
+        if event.role not in unit.running:
+            return
+        unit.running.discard(event.role)
+        reason = Reason(Cause.SPAWN_FAILED, self.board.now_s, text=event.text)
+        self._on_end(unit, event.role, reason, succeeded=False)
+
+    def on_exited(self, unit: Unit, event: events.Exited) -> None:
+        """A command ended."""
+        if event.role not in unit.running:
+            return
+        unit.running.discard(event.role)
+        unit.pids.pop(event.role, None)
+        unit.left = event.left
+        if event.role is Role.MAIN:
+            unit.last_exit = event.status
+        reason = Reason(Cause.EXITED, self.board.now_s, status=event.status)
+        self._on_end(unit, event.role, reason, is_success(unit.service, event.status))
+
+    def on_emptied(self, unit: Unit, _event: events.Emptied) -> None:
+        """Nothing of the unit is left."""
+        unit.left = False
+        if unit.state is UnitState.STOPPING:
+            self._stop_if_empty(unit)
+
+    def _on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
+        if role is Role.RELOAD:
+            self._disarm(unit, TimerKind.RELOAD)
+        elif unit.state is UnitState.STARTING:
+            self._on_end_while_starting(unit, role, reason, succeeded)
+        elif unit.state is UnitState.UP and role is Role.MAIN and unit.service.kind is Kind.PROCESS:
+            self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s))
+        elif unit.state is UnitState.STOPPING:
+            self._on_end_while_stopping(unit, role, reason, succeeded)
+
+    def _on_end_while_starting(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
+        is_process_main = role is Role.MAIN and unit.service.kind is Kind.PROCESS
+        if not succeeded or is_process_main:
+            self._fail_start(unit, reason)
+        elif role is Role.PRE:
+            unit.index += 1
+            self._run_pre(unit)
+        elif role is Role.MAIN:
+            self._run_post(unit)
+        else:
+            self._run_post(unit, unit.index + 1)
+
+    def _fail_start(self, unit: Unit, why: Reason) -> None:
+        self._end(unit, judge(unit.service, why, False, unit.budget, self.board.now_s))
+
+    def _end(self, unit: Unit, verdict: Verdict) -> None:
+        """A start failed or a main process ended: clean up what is left, then do as the verdict says."""
+        self._disarm(unit, TimerKind.START)
+        self._disarm(unit, TimerKind.HEALTHY)
+        self.board.emit(UnwatchReadiness(unit.name))
+        unit.verdict = verdict
+        if unit.running or unit.left:
+            unit.stop_reason = verdict.reason
+            self.board.move(unit, Step.STOP, verdict.reason)
+            unit.began_at_s = self.board.now_s
+            self._send_stop_signal(unit, 0)
+        else:
+            self._apply_verdict(unit)
+
+    def _apply_verdict(self, unit: Unit) -> None:
+        verdict, unit.verdict = unit.verdict, None
+        assert verdict is not None, f"linit bug: {unit.name} ended without a verdict"
+        if verdict.next is Next.RESPAWN:
+            unit.budget = verdict.budget
+            unit.restarts += 1
+            unit.deadline_s = self.board.now_s + verdict.delay_s
+            self.board.move(unit, Step.RETRY, verdict.reason)
+            self.board.emit(ArmTimer(unit.name, TimerKind.RESPAWN, verdict.delay_s))
+            return
+        finished = verdict.next is Next.FINISH
+        self._fail_over(unit)
+        unit.given_up, unit.finished = verdict.reason, finished
+        self.board.move(unit, Step.ENDED if finished else Step.GAVE_UP, verdict.reason)
+
+    def _fail_over(self, unit: Unit) -> None:
+        """Another provider takes over a virtual name whose provider gives up."""
+        for name, edge in self.board.links.dependents(unit.name):
+            virtual = self.board.units.get(name)
+            if virtual is None or virtual.service.kind is not Kind.VIRTUAL or virtual.desired is Desired.DOWN:
+                continue
+            if virtual.alive > unit.goal:
+                continue
+            unit.given_up = unit.given_up or Reason(Cause.EXITED)  # so that it is not chosen again
+            chosen = choose_provider(name, self.board.units, self.board.links, {})
+            other = self.board.units[chosen.on] if chosen else unit
+            is_fit = other.given_up is None and not other.service.broken and not self._has_live_foe(other)
+            if other is not unit and is_fit:
+                other.desired = Desired.UP
+                other.wish = Reason(Cause.PULLED_IN, self.board.now_s, of=name, place=str(edge.place))
+                self.board.look(other)
+
+    def _has_live_foe(self, unit: Unit) -> bool:
+        foes = (self.board.units.get(name) for name, _ in self.board.links.foes(unit.name))
+        return any(foe is not None and foe.desired is Desired.UP for foe in foes)
+
+    # -- stop ----------------------------------------------------------------------------------------------------
+
+    def _begin_stop(self, unit: Unit, reason: Reason) -> None:
+        unit.stop_reason = reason
+        self.board.emit(UnwatchReadiness(unit.name))
+        self._disarm(unit, TimerKind.START)
+        self._disarm(unit, TimerKind.HEALTHY)
+        was_up = unit.state is UnitState.UP
+        unit.began_at_s = self.board.now_s
+        unit.index = 0 if was_up else UNDO_NOTHING
+        self.board.hold(unit)
+        self.board.move(unit, Step.STOP, reason)
+
+    def stop_unheld(self, unit: Unit) -> None:
+        """Stop without waiting for dependents: these wait for it in turn."""
+        self.board.release(unit)
+        self._stop_for_real(unit)
+
+    def _stop_for_real(self, unit: Unit) -> None:
+        unit.began_at_s = self.board.now_s
+        if unit.index < len(unit.service.stop):
+            self._run_stop_command(unit)
+        else:
+            self._send_stop_signal(unit, 0)
+
+    def _run_stop_command(self, unit: Unit) -> None:
+        command = unit.service.stop[unit.index]
+        unit.stop_phase = StopPhase.COMMAND
+        self._arm_limit(unit, _limit(command, unit.service.stop_timeout_s))
+        self._spawn(unit, Role.STOP, unit.index)
+
+    def _on_end_while_stopping(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
+        if role is Role.STOP and unit.stop_phase is StopPhase.COMMAND:
+            if not succeeded:
+                self._tell(unit, f"its stop command {reason}")
+            unit.index += 1
+            self._stop_for_real(unit)
+            return
+        if role is Role.MAIN and unit.left and unit.service.stop_to is StopTo.MAIN:
+            self._kill(unit)
+        self._stop_if_empty(unit)
+
+    def _send_stop_signal(self, unit: Unit, index: int) -> None:
+        """Step `index` of the stop signals, or SIGKILL after the last one."""
+        if not (unit.running or unit.left):
+            self._stopped(unit)
+            return
+        steps = unit.service.stop_steps or (StopStep(signal.SIGTERM, FOREVER_S),)
+        if index >= len(steps):
+            self._kill(unit)
+            return
+        unit.stop_phase = StopPhase.SIGNALS
+        unit.index = index
+        to_main = unit.service.stop_to is StopTo.MAIN and unit.running == {Role.MAIN}
+        self.board.emit(Signal(unit.name, steps[index].signal, To.MAIN if to_main else To.ALL))
+        wait_s = steps[index].wait_s
+        if index == len(steps) - 1 and unit.service.stop_timeout_s is not None:
+            elapsed_s = self.board.now_s - unit.began_at_s
+            wait_s = min(wait_s, max(unit.service.stop_timeout_s - elapsed_s, 0.0))
+        self._arm_limit(unit, wait_s if wait_s < FOREVER_S else None)
+
+    def _kill(self, unit: Unit) -> None:
+        if unit.stop_phase is not StopPhase.KILL:
+            unit.stop_phase = StopPhase.KILL
+            self._arm_limit(unit, KILL_WAIT_S)
+            self.board.emit(KillAll(unit.name))
+
+    def _stop_if_empty(self, unit: Unit) -> None:
+        if unit.stop_phase in (StopPhase.SIGNALS, StopPhase.KILL) and not (unit.running or unit.left):
+            self._stopped(unit)
+
+    def _stopped(self, unit: Unit) -> None:
+        self._disarm(unit, TimerKind.STOP)
+        unit.stop_phase = StopPhase.NONE
+        unit.pids.clear()
+        if unit.verdict is not None and unit.goal:
+            self._apply_verdict(unit)
+            return
+        unit.verdict = None
+        unit.budget = Budget()
+        reason = self.board.why_not(unit) if not unit.goal else unit.wish
+        if unit.stop_reason is not None and unit.stop_reason.cause is Cause.STOP_TIMEOUT:
+            reason = unit.stop_reason
+        self.board.move(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
+
+    def _abandon(self, unit: Unit) -> None:
+        """Not even SIGKILL ended it: the kernel holds it. Said, and given up, so that nothing waits for ever."""
+        self._tell(unit, f"does not end {KILL_WAIT_S:g} s after SIGKILL (uninterruptible); left behind")
+        unit.stop_phase = StopPhase.NONE
+        unit.verdict = None
+        limit_s = self.board.now_s - unit.began_at_s
+        unit.given_up = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=limit_s)
+        self.board.move(unit, Step.GAVE_UP, unit.given_up)
+
+    # -- reload --------------------------------------------------------------------------------------------------
+
+    def reload(self, unit: Unit) -> str:
+        """Tell an up service to read its configuration again; "" or why that cannot be."""
+        service = unit.service
+        if unit.state is not UnitState.UP or not unit.goal:
+            return f"it is {unit.state.value}, only a service that is up can reload"
+        if service.reload is not None:
+            if Role.RELOAD not in unit.running:
+                self.board.emit(ArmTimer(unit.name, TimerKind.RELOAD, _limit(service.reload, RELOAD_TIMEOUT_S) or 0.0))
+                self._spawn(unit, Role.RELOAD, 0)
+            return ""
+        if service.reload_signal:
+            self.board.emit(Signal(unit.name, service.reload_signal, To.MAIN))
+            return ""
+        return "its definition says no way to reload (key: reload)"
+
+    # -- timers --------------------------------------------------------------------------------------------------
+
+    def on_timer(self, unit: Unit, event: events.TimerFired) -> None:
+        """A timer is due. One whose purpose is gone is ignored."""
+        if event.kind is TimerKind.START and unit.state is UnitState.STARTING:
+            self._start_took_too_long(unit)
+        elif event.kind is TimerKind.STOP and unit.state is UnitState.STOPPING:
+            self._stop_took_too_long(unit)
+        elif event.kind is TimerKind.RESPAWN and unit.state is UnitState.BACKOFF:
+            unit.deadline_s = None
+            self._want(unit)
+        elif event.kind is TimerKind.HEALTHY and unit.state is UnitState.UP:
+            unit.budget = Budget()
+        elif event.kind is TimerKind.RELOAD and Role.RELOAD in unit.running:
+            self._tell(unit, f"its reload command has not ended after {RELOAD_TIMEOUT_S:g} s")
+
+    def _start_took_too_long(self, unit: Unit) -> None:
+        limit_s = unit.service.start_timeout_s
+        why = Reason(Cause.START_TIMEOUT, self.board.now_s, text=unit.reason.text, limit_s=limit_s)
+        self._fail_start(unit, why)
+
+    def _stop_took_too_long(self, unit: Unit) -> None:
+        if unit.stop_phase is StopPhase.COMMAND:
+            self._tell(unit, "its stop command takes too long; signals follow")
+            unit.index = UNDO_NOTHING
+            self._send_stop_signal(unit, 0)
+        elif unit.stop_phase is StopPhase.SIGNALS:
+            steps = unit.service.stop_steps or (StopStep(signal.SIGTERM, FOREVER_S),)
+            if unit.index + 1 >= len(steps):
+                waited_s = self.board.now_s - unit.began_at_s
+                name = signal.Signals(steps[unit.index].signal).name.removeprefix("SIG")
+                self._tell(unit, f"ignored {name} for {waited_s:.3g} s, killed")
+                if unit.verdict is None:
+                    unit.stop_reason = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=waited_s)
+            self._send_stop_signal(unit, unit.index + 1)
+        elif unit.stop_phase is StopPhase.KILL:
+            self._abandon(unit)
+
+    def _arm(self, unit: Unit, kind: TimerKind, delay_s: float) -> None:
+        unit.deadline_s = self.board.now_s + delay_s
+        self.board.emit(ArmTimer(unit.name, kind, delay_s))
+
+    def _arm_limit(self, unit: Unit, limit_s: float | None) -> None:
+        if limit_s is None:
+            unit.deadline_s = None
+            self.board.emit(DisarmTimer(unit.name, TimerKind.STOP))
+        else:
+            self._arm(unit, TimerKind.STOP, limit_s)
+
+    def _disarm(self, unit: Unit, kind: TimerKind) -> None:
+        unit.deadline_s = None
+        self.board.emit(DisarmTimer(unit.name, kind))
+
+    def _tell(self, unit: Unit, text: str) -> None:
+        self.board.emit(Told(unit.name, text, self.board.now_s))
+
+
+def _limit(command: Command, default_s: float | None) -> float | None:
+    return default_s if command.timeout_s is None else command.timeout_s

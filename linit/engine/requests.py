@@ -1,0 +1,120 @@
+"""Which requests are still owed an answer? Every one gets exactly one: done, failed (why), or superseded (by what)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from linit.engine.effects import Answer
+from linit.engine.events import Verb
+from linit.engine.unit import Unit
+from linit.model.state import Desired, Outcome, UnitState
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request under way. `open` are the services whose part is not yet decided."""
+
+    id: int
+    verb: Verb
+    by: str
+    open: dict[str, Verb]  # service -> what is awaited of it
+    shown: tuple[str, ...]  # the services that the answer tells of
+    results: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
+
+
+def judge_part(verb: Verb, unit: Unit) -> tuple[Outcome, str] | None:
+    """Is what `verb` wants of this unit decided? None while it is still under way."""
+    if verb is Verb.STOP:
+        if unit.state is UnitState.DOWN or (unit.state is UnitState.FAILED and unit.desired is Desired.DOWN):
+            return Outcome.DONE, str(unit.reason)
+        return None
+    if unit.state is UnitState.UP and unit.goal and not unit.bouncing:
+        return Outcome.DONE, _up_words(unit)
+    if unit.state.is_at_rest_down and not unit.goal and not unit.restarting:
+        return Outcome.FAILED, f"{unit.state.value}: {unit.reason}"
+    return None
+
+
+def _up_words(unit: Unit) -> str:
+    return "up" if unit.start_duration_s is None else f"up after {unit.start_duration_s:.2f} s"
+
+
+class Ledger:
+    """The open requests, by service. An event looks only at the requests about the services that it changed."""
+
+    def __init__(self) -> None:
+        self._pending: dict[int, Pending] = {}
+        self._by_service: dict[str, set[int]] = {}
+
+    def open(self, pending: Pending) -> None:
+        """Owe an answer."""
+        self._pending[pending.id] = pending
+        for name in pending.open:
+            self._by_service.setdefault(name, set()).add(pending.id)
+
+    def about(self, name: str) -> list[Pending]:
+        """The open requests that wait for `name`, oldest first."""
+        return [self._pending[number] for number in sorted(self._by_service.get(name, ()))]
+
+    def decide(self, pending: Pending, name: str, outcome: Outcome, text: str) -> Answer | None:
+        """Note the part of `name`; the answer when it was the last."""
+        if pending.open.pop(name, None) is not None:
+            self._by_service[name].discard(pending.id)
+        pending.results[name] = (outcome, text)
+        return self.close(pending) if not pending.open else None
+
+    def close(self, pending: Pending) -> Answer:
+        """The answer, whatever is still open being left out of it."""
+        self._pending.pop(pending.id, None)
+        for name in pending.open:
+            self._by_service[name].discard(pending.id)
+        return answer(pending.id, {name: pending.results[name] for name in _told(pending)})
+
+    def settle(self, name: str, unit: Unit) -> Iterator[Answer]:
+        """Answers that became due because of the present state of `unit`."""
+        for pending in self.about(name):
+            part = judge_part(pending.open[name], unit)
+            if part is not None:
+                due = self.decide(pending, name, *part)
+                if due is not None:
+                    yield due
+
+    def supersede(self, name: str, new: Verb, by: str) -> Iterator[Answer]:
+        """A later wish for `name` contradicts earlier ones: these are answered now."""
+        for pending in self.about(name):
+            awaited = pending.open[name]
+            if (awaited is Verb.STOP) is not (new is Verb.STOP) and awaited is not Verb.RELOAD:
+                due = self.decide(pending, name, Outcome.SUPERSEDED, f"superseded by {new.value} of {by}")
+                if due is not None:
+                    yield due
+
+    def abandon_all(self, text: str) -> Iterator[Answer]:
+        """Answer everything that is open as superseded."""
+        for pending in list(self._pending.values()):
+            for name in tuple(pending.open):
+                due = self.decide(pending, name, Outcome.SUPERSEDED, text)
+                if due is not None:
+                    yield due
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+
+def answer(number: int, results: Mapping[str, tuple[Outcome, str]]) -> Answer:
+    """An answer whose outcome is the worst of its parts."""
+    outcomes = {outcome for outcome, _ in results.values()}
+    worst = next((each for each in (Outcome.FAILED, Outcome.SUPERSEDED) if each in outcomes), Outcome.DONE)
+    return Answer(number, worst, tuple((name, outcome, text) for name, (outcome, text) in results.items()))
+
+
+def refusal(number: int, names: Iterable[str], text: str) -> Answer:
+    """The answer to a request that cannot be taken at all."""
+    return Answer(number, Outcome.FAILED, tuple((name, Outcome.FAILED, text) for name in names))
+
+
+def _told(pending: Pending) -> Iterator[str]:
+    """The services that were asked about, then those whose part went wrong."""
+    for name in pending.results:
+        if name in pending.shown or pending.results[name][0] is not Outcome.DONE:
+            yield name

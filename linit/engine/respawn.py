@@ -1,0 +1,84 @@
+"""What follows an exit that nobody asked for: again, after how long, or never?
+
+Pure rules over `Restart`; the engine keeps the `Budget` and arms the timer.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from linit.model.reason import Cause, Reason
+from linit.model.service import Kind, Restart, RestartPolicy, Service
+
+ABNORMAL: Final = frozenset({Cause.START_TIMEOUT, Cause.READINESS_FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The respawns that count against the limit: when each was decided, and how many came in a row."""
+
+    at_s: tuple[float, ...] = ()
+    streak: int = 0
+
+
+class Next(enum.Enum):
+    """What becomes of the unit."""
+
+    RESPAWN = "respawn"
+    GIVE_UP = "give_up"  # failed
+    FINISH = "finish"  # ended as it should: down
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`delay_s` counts for RESPAWN only; `reason` is that of the state that follows."""
+
+    next: Next
+    reason: Reason
+    delay_s: float = 0.0
+    budget: Budget = Budget()
+
+
+def is_success(service: Service, status: int) -> bool:
+    """Is this wait status one that the definition calls a success? Source: waitpid(2)."""
+    number = status & 0x7F
+    return number in service.success_signals if number else (status >> 8) in service.success_statuses
+
+
+def judge(service: Service, why: Reason, succeeded: bool, budget: Budget, now_s: float) -> Verdict:
+    """What follows the end of a main process, or of a start, for the reason `why`."""
+    restart = service.restart
+    if not _policy_allows(service, restart.policy, why, succeeded):
+        return Verdict(Next.FINISH if succeeded and service.kind is Kind.PROCESS else Next.GIVE_UP, why)
+    recent = tuple(at_s for at_s in budget.at_s if now_s - at_s < restart.window_s)
+    if restart.limit and len(recent) >= restart.limit:
+        return Verdict(Next.GIVE_UP, _limit_reason(restart, why, len(recent), now_s))
+    delay_s = respawn_delay_s(restart, budget.streak + 1)
+    reason = Reason(Cause.RESPAWN, now_s, text=str(why), status=why.status, limit_s=delay_s)
+    return Verdict(Next.RESPAWN, reason, delay_s, Budget((*recent, now_s), budget.streak + 1))
+
+
+def respawn_delay_s(restart: Restart, attempt: int) -> float:
+    """Seconds before respawn number `attempt` (from 1) in a row; grows by `factor` up to `delay_max_s`."""
+    exponent = min(attempt - 1, 64)  # beyond, a float overflows before the cap is applied
+    return float(min(restart.delay_s * restart.factor**exponent, restart.delay_max_s))
+
+
+def _policy_allows(service: Service, policy: RestartPolicy, why: Reason, succeeded: bool) -> bool:
+    if policy is RestartPolicy.NEVER:
+        return False
+    if policy is RestartPolicy.ALWAYS:
+        return service.kind is Kind.PROCESS or not succeeded
+    if policy is RestartPolicy.ON_FAILURE:
+        return not succeeded
+    killed = why.status is not None and bool(why.status & 0x7F)
+    return not succeeded and (killed or why.cause in ABNORMAL)
+
+
+def _limit_reason(restart: Restart, why: Reason, count: int, now_s: float) -> Reason:
+    text = f"{count} respawns within {restart.window_s:g} s"
+    if why.status is None:
+        text = f"{why}; {text}"
+    return Reason(Cause.RESPAWN_LIMIT, now_s, text=text, status=why.status)

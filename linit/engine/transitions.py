@@ -1,0 +1,69 @@
+"""Which state follows which? The whole life of a unit on one screen, and which events mean something in it."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from linit.engine import events
+from linit.model.state import UnitState
+
+DOWN, WAITING, STARTING = UnitState.DOWN, UnitState.WAITING, UnitState.STARTING
+UP, STOPPING, BACKOFF, FAILED = UnitState.UP, UnitState.STOPPING, UnitState.BACKOFF, UnitState.FAILED
+
+
+class Step(enum.Enum):
+    """Why a unit leaves a state."""
+
+    WANTED = "wanted"  # its goal is up
+    MET = "met"  # nothing to wait for any more
+    READY = "ready"  # the start succeeded
+    STOP = "stop"  # it must go down, or what is left of it must
+    KEPT = "kept"  # wanted again before anything was done to stop it
+    ENDED = "ended"  # nothing of it is left, as asked for or as its definition calls a success
+    RETRY = "retry"  # it will respawn
+    GAVE_UP = "gave_up"  # it failed, or something that it needs did
+    UNWANTED = "unwanted"  # its goal is down before anything was started
+
+
+NEXT: Final[dict[tuple[UnitState, Step], UnitState]] = {
+    (DOWN, Step.WANTED): WAITING,
+    (FAILED, Step.WANTED): WAITING,
+    (FAILED, Step.UNWANTED): DOWN,
+    (DOWN, Step.GAVE_UP): FAILED,
+    (WAITING, Step.MET): STARTING,
+    (WAITING, Step.UNWANTED): DOWN,
+    (WAITING, Step.GAVE_UP): FAILED,
+    (STARTING, Step.READY): UP,
+    (STARTING, Step.STOP): STOPPING,
+    (STARTING, Step.RETRY): BACKOFF,
+    (STARTING, Step.GAVE_UP): FAILED,
+    (STARTING, Step.ENDED): DOWN,
+    (UP, Step.STOP): STOPPING,
+    (UP, Step.RETRY): BACKOFF,
+    (UP, Step.GAVE_UP): FAILED,
+    (UP, Step.ENDED): DOWN,
+    (STOPPING, Step.KEPT): UP,
+    (STOPPING, Step.ENDED): DOWN,
+    (STOPPING, Step.RETRY): BACKOFF,
+    (STOPPING, Step.GAVE_UP): FAILED,
+    (BACKOFF, Step.WANTED): WAITING,
+    (BACKOFF, Step.UNWANTED): DOWN,
+    (BACKOFF, Step.GAVE_UP): FAILED,
+}
+
+_LATE: Final = "the process had been ordered before the unit was settled; its end is only recorded"
+_OVER: Final = "the start is over; the process said it too late"
+_STALE: Final = "the timer's purpose is gone; disarming and firing crossed"
+
+# Every pair of a state and an event about a process or a timer is handled by the engine or stands here with the reason
+# why nothing follows from it. A test walks all pairs.
+IGNORED: Final[dict[tuple[UnitState, type], str]] = {
+    **{(state, events.Spawned): _LATE for state in (DOWN, WAITING, BACKOFF, FAILED)},
+    **{(state, events.SpawnFailed): _LATE for state in (DOWN, WAITING, BACKOFF, FAILED)},
+    **{(state, events.Exited): _LATE for state in (DOWN, WAITING, BACKOFF, FAILED)},
+    **{(state, events.Emptied): "nothing waits for it" for state in (DOWN, WAITING, STARTING, UP, BACKOFF, FAILED)},
+    **{(state, events.Ready): _OVER for state in (DOWN, WAITING, UP, STOPPING, BACKOFF, FAILED)},
+    **{(state, events.ReadinessFailed): _OVER for state in (DOWN, WAITING, UP, STOPPING, BACKOFF, FAILED)},
+    **{(state, events.TimerFired): _STALE for state in (DOWN, WAITING, FAILED)},
+}

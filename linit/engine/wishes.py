@@ -1,0 +1,97 @@
+"""Who else is wanted when something is? From a wish for some services to the wishes that it implies."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from linit.engine.links import Links
+from linit.engine.unit import Unit
+from linit.model.reason import Cause, Reason
+from linit.model.service import Dependency, EdgeKind, Kind
+from linit.model.state import Desired
+
+
+def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links, wish: Reason) -> dict[str, Reason]:
+    """Everything that `names` pull in (need, bind, want; of a virtual name one provider), each with why.
+
+    A unit that is already on its way up is kept as it is, and what it pulled in too: the walk goes through it, so
+    that a dependency which had failed or was stopped is wanted again.
+    """
+    found = {name: wish for name in names if name in units}
+    queue = deque(found)
+    while queue:
+        name = queue.popleft()
+        edges: Iterable[Dependency] = links.pulled(name)
+        if units[name].service.kind is Kind.VIRTUAL:
+            chosen = choose_provider(name, units, links, found)
+            edges = () if chosen is None else (chosen,)
+        cause = Cause.RUNLEVEL if units[name].service.kind is Kind.RUNLEVEL else Cause.PULLED_IN
+        for edge in edges:
+            if edge.on not in found and edge.on in units:
+                found[edge.on] = Reason(cause, wish.at_s, of=name, by=wish.by, place=str(edge.place))
+                queue.append(edge.on)
+    return found
+
+
+def choose_provider(
+    virtual: str, units: Mapping[str, Unit], links: Links, wanted: Mapping[str, Reason]
+) -> Dependency | None:
+    """The edge to the provider that a wish for a virtual name falls on; None when there is none.
+
+    An active one, else one that is wanted anyway or enabled, else in the order of `prefer:` and then of names. One that
+    gave up comes last.
+    """
+    preferred = _preferences(virtual, units, links)
+
+    def rank(dependency: Dependency) -> tuple[bool, bool, bool, bool, int, str]:
+        unit = units[dependency.on]
+        return (
+            bool(unit.service.broken or unit.removed),
+            unit.given_up is not None,
+            not unit.goal,
+            not (dependency.on in wanted or unit.is_enabled),
+            preferred.index(dependency.on) if dependency.on in preferred else len(preferred),
+            dependency.on,
+        )
+
+    candidates = [
+        edge for edge in links.dependencies(virtual) if edge.kind is EdgeKind.PROVIDED_BY and edge.on in units
+    ]
+    return min(candidates, key=rank, default=None)
+
+
+def _preferences(virtual: str, units: Mapping[str, Unit], links: Links) -> list[str]:
+    dependents = sorted({name for name, _ in links.dependents(virtual)} & units.keys())
+    return [preferred for name in (virtual, *dependents) for preferred in units[name].service.prefer]
+
+
+def conflict_losers(wanted: Iterable[str], units: Mapping[str, Unit], links: Links) -> dict[str, Reason]:
+    """Among services that are wanted together, those that a conflict keeps out: the earlier in name order wins."""
+    losers: dict[str, Reason] = {}
+    accepted: set[str] = set()
+    for name in sorted(wanted):
+        if units[name].service.broken:
+            continue
+        for foe, edge in links.foes(name):
+            if foe in accepted:
+                losers[name] = Reason(Cause.CONFLICT, of=foe, place=str(edge.place))
+                break
+        else:
+            accepted.add(name)
+    return losers
+
+
+def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
+    """What `name` had pulled in, asked to be let go of (`stop_when_unneeded`), and nobody else pulls in."""
+    free = []
+    for dependency in links.pulled(name):
+        unit = units.get(dependency.on)
+        if unit is None or not unit.service.stop_when_unneeded or unit.desired is Desired.DOWN:
+            continue
+        if unit.wish.cause is not Cause.PULLED_IN:
+            continue
+        pullers = (other for other, edge in links.dependents(dependency.on) if edge.kind.pulls)
+        if not any(units[other].desired is Desired.UP for other in pullers if other in units):
+            free.append(dependency.on)
+    return free

@@ -1,0 +1,1 @@
+"""Values that every part of linit speaks of. No I/O, no clock, nothing of linit imported."""

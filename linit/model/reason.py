@@ -1,0 +1,107 @@
+"""Why is a unit where it is? Causes as data, and the words for them: one place, so that the console, the log and
+`linitctl why` say the same."""
+
+from __future__ import annotations
+
+import enum
+import signal
+from dataclasses import dataclass
+from typing import Final
+
+
+class Cause(enum.Enum):
+    """What a reason is about. The comment says which fields of `Reason` are set besides `cause` and `at_s`."""
+
+    NEVER_WANTED = "never_wanted"
+    REQUESTED = "requested"  # by
+    RUNLEVEL = "runlevel"  # of: the runlevel that wants it
+    PULLED_IN = "pulled_in"  # of: the dependent that pulled it in, place: of the edge
+    WAITS_FOR = "waits_for"  # of: one of what is waited for, text: the others
+    WAITS_FOR_STOP = "waits_for_stop"  # of: who must be down first
+    STARTING = "starting"  # text: the step ("pre", "main, waiting for readiness (notify)")
+    READY = "ready"
+    EXITED = "exited"  # status
+    SPAWN_FAILED = "spawn_failed"  # text
+    READINESS_FAILED = "readiness_failed"  # text
+    START_TIMEOUT = "start_timeout"  # limit_s, text: the step
+    STOP_TIMEOUT = "stop_timeout"  # limit_s
+    RESPAWN = "respawn"  # status or text of the exit, limit_s: the delay
+    RESPAWN_LIMIT = "respawn_limit"  # status of the last exit, text: "6 respawns in 60 s"
+    DEPENDENCY_FAILED = "dependency_failed"  # of, place: of the edge
+    DEPENDENCY_DOWN = "dependency_down"  # of, place: of the edge; it was stopped or is not wanted
+    CONFLICT = "conflict"  # of, place
+    CYCLE = "cycle"  # text: the loop, place
+    BROKEN = "broken"  # text: the first fault, place
+    STOPPED = "stopped"  # by
+    RESTARTED = "restarted"  # by
+    RUNLEVEL_LEFT = "runlevel_left"  # of: the new runlevel
+    SHUTDOWN = "shutdown"  # by
+    UNNEEDED = "unneeded"  # of: the last dependent
+    REMOVED = "removed"  # its definition is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One cause. `status` is a wait status as waitpid(2) gives it; `at_s` the engine's clock, in seconds."""
+
+    cause: Cause
+    at_s: float = 0.0
+    of: str = ""
+    by: str = ""
+    text: str = ""
+    place: str = ""
+    status: int | None = None
+    limit_s: float | None = None
+
+    def __str__(self) -> str:
+        """The words for it, to follow a state: `failed: exited with status 1`."""
+        words = WORDS[self.cause].format(
+            of=self.of,
+            by=self.by or "nobody known",
+            text=self.text,
+            limit=f"{self.limit_s:g} s" if self.limit_s is not None else "",
+            exit=exit_words(self.status) if self.status is not None else self.text,
+        )
+        return f"{words} ({self.place})" if self.place else words
+
+
+WORDS: Final[dict[Cause, str]] = {
+    Cause.NEVER_WANTED: "nothing has asked for it",
+    Cause.REQUESTED: "asked for by {by}",
+    Cause.RUNLEVEL: "wanted by runlevel {of}",
+    Cause.PULLED_IN: "pulled in by {of}",
+    Cause.WAITS_FOR: "waits for {of}{text}",
+    Cause.WAITS_FOR_STOP: "waits for {of} to stop",
+    Cause.STARTING: "{text}",
+    Cause.READY: "ready",
+    Cause.EXITED: "{exit}",
+    Cause.SPAWN_FAILED: "could not be run: {text}",
+    Cause.READINESS_FAILED: "never became ready: {text}",
+    Cause.START_TIMEOUT: "not up within {limit} ({text})",
+    Cause.STOP_TIMEOUT: "not down within {limit}, killed",
+    Cause.RESPAWN: "{exit}; starts again after {limit}",
+    Cause.RESPAWN_LIMIT: "{exit}; gave up after {text}",
+    Cause.DEPENDENCY_FAILED: "needs {of}, which failed",
+    Cause.DEPENDENCY_DOWN: "needs {of}, which is down",
+    Cause.CONFLICT: "conflicts with {of}",
+    Cause.CYCLE: "in a dependency cycle: {text}",
+    Cause.BROKEN: "its definition is broken: {text}",
+    Cause.STOPPED: "stopped by {by}",
+    Cause.RESTARTED: "restarted by {by}",
+    Cause.RUNLEVEL_LEFT: "not in runlevel {of}",
+    Cause.SHUTDOWN: "shutdown asked for by {by}",
+    Cause.UNNEEDED: "not needed since {of} stopped",
+    Cause.REMOVED: "its definition was removed",
+}
+
+
+def exit_words(status: int) -> str:
+    """A wait status in words: "exited with status 1", "killed by SIGSEGV (core dumped)". Source: wait(2)."""
+    number = status & 0x7F
+    if not number:
+        return f"exited with status {status >> 8}"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"killed by {name}{' (core dumped)' if status & 0x80 else ''}"

@@ -1,0 +1,229 @@
+"""What is a service? The frozen definition that the compiler reads from YAML and PID 1 from the plan.
+
+Every duration ends in `_s` (seconds), every size in `_bytes`. A duration of `None` means "no limit", which only a
+definition that says so gets: every start and stop has a limit by default. Keys and meanings follow openrc-run(8),
+systemd.service(5), dinit-service(5) where they agree; services/README.md is the reference for administrators.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from linit.model.place import Fault, Place
+
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 15.0
+
+
+class Kind(enum.Enum):
+    """What makes a service "up"."""
+
+    PROCESS = "process"  # its main process runs (and said that it is ready, where readiness is defined)
+    ONESHOT = "oneshot"  # its command ended with success; up until stopped
+    TARGET = "target"  # no process: up when what it depends on is
+    RUNLEVEL = "runlevel"  # a target that wants what is enabled in it
+    VIRTUAL = "virtual"  # a name that others provide: up while a provider is. Made by the compiler only
+
+
+class EdgeKind(enum.Enum):
+    """The kinds of dependency: DESIGN.md section 3."""
+
+    NEED = "need"
+    BIND = "bind"
+    WANT = "want"
+    USE = "use"
+    AFTER = "after"
+    PROVIDED_BY = "provided_by"  # from a virtual name to one of its providers
+    CONFLICTS = "conflicts"
+
+    @property
+    def is_hard(self) -> bool:
+        """Does a failure of the other end take the dependent down?"""
+        return self in (EdgeKind.NEED, EdgeKind.BIND)
+
+    @property
+    def pulls(self) -> bool:
+        """Does a wish for the dependent become a wish for the other end?"""
+        return self in (EdgeKind.NEED, EdgeKind.BIND, EdgeKind.WANT)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """An edge of the graph: its owner depends on `on`. `place` is the file and line that wrote it.
+
+    `before: [x]` of a service is stored as an AFTER edge of x whose place is in the other file. `implied` edges were
+    written by nobody (a runlevel's members, the implicit order after sysinit); their place says why they are there.
+    """
+
+    kind: EdgeKind
+    on: str
+    place: Place
+    implied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run: argv as execve(2) takes it. `timeout_s` overrides the service's own for this command."""
+
+    argv: tuple[str, ...]
+    place: Place
+    timeout_s: float | None = None
+
+
+class ReadinessKind(enum.Enum):
+    """How a process says that it can serve."""
+
+    NONE = "none"  # running is ready
+    NOTIFY = "notify"  # READY=1 on NOTIFY_SOCKET: sd_notify(3)
+    FD = "fd"  # a complete line on a descriptor: s6's notification-fd
+    PIDFILE = "pidfile"  # a file appears that names a process of the service
+    TCP = "tcp"  # host:port accepts a connection
+    UNIX = "unix"  # a Unix socket accepts a connection
+    PATH = "path"  # a file exists
+    PROBE = "probe"  # a command ends with success
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """`value`: the path (pidfile, unix, path), "host:port" (tcp), the descriptor number (fd), else ""."""
+
+    kind: ReadinessKind = ReadinessKind.NONE
+    value: str = ""
+    probe: Command | None = None
+    interval_s: float = 0.5
+
+
+class RestartPolicy(enum.Enum):
+    """When an exit that nobody asked for is followed by a new start."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on_failure"  # not after a success status
+    ON_ABNORMAL = "on_abnormal"  # only after a signal or a timeout
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Respawn policy. The delay before respawn n is `delay_s * factor**(n-1)`, at most `delay_max_s`.
+
+    More than `limit` respawns within `window_s` seconds end in `failed`; after `healthy_after_s` of uptime both the
+    budget and the delay are reset.
+    """
+
+    policy: RestartPolicy = RestartPolicy.NEVER
+    delay_s: float = 0.2
+    factor: float = 2.0
+    delay_max_s: float = 30.0
+    limit: int = 5
+    window_s: float = 60.0
+    healthy_after_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StopStep:
+    """Send `signal` (a number), then wait up to `wait_s` for the processes to be gone."""
+
+    signal: int
+    wait_s: float
+
+
+class StopTo(enum.Enum):
+    """Who gets the stop signals. KILL at the end always goes to all."""
+
+    ALL = "all"
+    MAIN = "main"
+
+
+class Output(enum.Enum):
+    """Where standard output and error go."""
+
+    LOG = "log"
+    CONSOLE = "console"
+    NULL = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """With which rights and surroundings the commands of a service run. Empty text means "as PID 1 has it"."""
+
+    user: str = ""
+    group: str = ""
+    groups: tuple[str, ...] | None = None  # None: the user's own supplementary groups
+    directory: str = "/"
+    umask: int = 0o022
+    environment: tuple[tuple[str, str], ...] = ()
+    tty: str = ""  # e.g. /dev/ttyS0: becomes stdin, stdout, stderr and the controlling terminal
+    output: Output = Output.LOG
+    nice: int = 0
+    oom_score_adj: int = 0
+    rlimits: tuple[tuple[str, int, int], ...] = ()  # (name as in setrlimit(2) without RLIMIT_, lower case; soft; hard)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The definition of one service. Immutable; its live record is `linit.engine.unit.Unit`."""
+
+    name: str
+    place: Place
+    kind: Kind = Kind.PROCESS
+    description: str = ""
+    run: Command | None = None
+    pre: tuple[Command, ...] = ()
+    post: tuple[Command, ...] = ()
+    stop: tuple[Command, ...] = ()
+    reload: Command | None = None
+    reload_signal: int = 0  # used when `reload` is None; 0: the service cannot reload
+    dependencies: tuple[Dependency, ...] = ()
+    prefer: tuple[str, ...] = ()
+    readiness: Readiness = Readiness()
+    restart: Restart = Restart()
+    start_timeout_s: float | None = START_TIMEOUT_S
+    stop_timeout_s: float | None = STOP_TIMEOUT_S
+    stop_steps: tuple[StopStep, ...] = ()  # empty: TERM for the whole stop timeout; KILL follows in any case
+    stop_to: StopTo = StopTo.ALL
+    success_statuses: tuple[int, ...] = (0,)
+    success_signals: tuple[int, ...] = ()
+    stop_when_unneeded: bool = False
+    execution: Execution = Execution()
+    runlevels: tuple[str, ...] = ()  # where it is enabled
+    broken: str = ""  # why it can never start ("definition", "cycle", ...): see Plan.faults; "" if it can
+    broken_by: tuple[str, ...] = ()  # the texts of the faults that took it out, for `why`
+    digest: str = ""  # of the definition's meaning: a reload compares it
+
+
+@dataclass(frozen=True, slots=True)
+class CutEdge:
+    """A dependency that the compiler dropped to break a cycle: `owner` no longer waits for `dependency.on`."""
+
+    owner: str
+    dependency: Dependency
+    cycle: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file or folder that the plan was made from. For a folder, `sha256` is that of its sorted entry names."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything PID 1 must know to boot; made by the compiler, read from one MessagePack file.
+
+    `services` is sorted by name and holds broken ones too. Every name in an edge of a service exists in `services`,
+    but for `missing` ones: a need of something undefined is a fault and the owner is broken; a soft edge to it is
+    left out. The kept edges other than CONFLICTS contain no cycle.
+    """
+
+    services: tuple[Service, ...]
+    faults: tuple[Fault, ...] = ()
+    cuts: tuple[CutEdge, ...] = ()
+    sources: tuple[Source, ...] = ()
+    compiled_at: float = 0.0  # seconds since the epoch, for people
+    compiler: str = ""  # linit's version

@@ -1,0 +1,61 @@
+"""Where is a unit, and where should it be?"""
+
+from __future__ import annotations
+
+import enum
+
+
+class UnitState(enum.Enum):
+    """Where a unit is."""
+
+    DOWN = "down"
+    WAITING = "waiting"  # for what it depends on
+    STARTING = "starting"
+    UP = "up"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"  # will respawn when its delay is over
+    FAILED = "failed"
+
+    @property
+    def is_moving(self) -> bool:
+        """Will this state end without anybody asking?"""
+        return self in (UnitState.WAITING, UnitState.STARTING, UnitState.STOPPING, UnitState.BACKOFF)
+
+    @property
+    def is_at_rest_down(self) -> bool:
+        """Is there nothing of the service left to wait for when stopping?"""
+        return self in (UnitState.DOWN, UnitState.FAILED)
+
+
+class Desired(enum.Enum):
+    """Where a unit should be. What holds it back from there is a reason, never a change of this wish."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Role(enum.Enum):
+    """Which of a service's commands a process runs."""
+
+    PRE = "pre"
+    MAIN = "main"
+    POST = "post"
+    STOP = "stop"
+    RELOAD = "reload"
+
+
+class Outcome(enum.Enum):
+    """The one final answer that every request gets."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"  # a later wish replaced it
+
+
+class Finish(enum.Enum):
+    """What happens when everything is down."""
+
+    POWEROFF = "poweroff"
+    REBOOT = "reboot"
+    HALT = "halt"
+    EXIT = "exit"  # of a supervisor that is not PID 1
