@@ -205,7 +205,8 @@ class Board:
 
     def why_not(self, unit: Unit) -> Reason:
         """Why this unit's goal is not up: the first of what stands against it."""
-        if unit.desired is Desired.DOWN or unit.removed:
+        is_virtual = unit.service.kind is Kind.VIRTUAL
+        if unit.removed or (unit.desired is Desired.DOWN and not is_virtual):
             return unit.wish
         if unit.service.broken:
             return broken_reason(unit.service, self.now_s)
@@ -230,7 +231,7 @@ class Board:
             unit = self.units.get(current)
             if unit is None or unit.service.broken:
                 return True
-            if unit.desired is Desired.DOWN:
+            if unit.desired is Desired.DOWN and unit.service.kind is not Kind.VIRTUAL:
                 continue
             if unit.given_up is not None and not unit.finished:
                 return True
@@ -246,20 +247,26 @@ class Board:
 
 
 def has_hope(unit: Unit) -> bool:
-    """Is it desired, and does nothing stand against it that will not pass by itself?"""
+    """Is it desired, and does nothing stand against it that will not pass by itself?
+
+    A virtual name mirrors its providers, whoever wanted these: a wish for it is a wish for one of them.
+    """
+    if unit.service.kind is Kind.VIRTUAL:
+        return unit.hopeful > 0 and not unit.removed and not unit.service.broken
     return (
         unit.desired is Desired.UP
         and not unit.doomed
         and unit.given_up is None
         and not unit.removed
         and not unit.service.broken
-        and (unit.service.kind is not Kind.VIRTUAL or unit.hopeful > 0)
     )
 
 
 def may_be_up(unit: Unit) -> bool:
     """The goal of a unit that has hope: nothing stands against it now."""
-    return not unit.blockers and not unit.restarting and (unit.service.kind is not Kind.VIRTUAL or unit.alive > 0)
+    if unit.service.kind is Kind.VIRTUAL:
+        return unit.alive > 0
+    return not unit.blockers and not unit.restarting
 
 
 def broken_reason(service: Service, now_s: float) -> Reason:

@@ -7,7 +7,7 @@ change what is desired or what stands against it (`wishes`, `board`), and every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from linit.engine import events, explain
@@ -62,6 +62,11 @@ class Engine:
     def links(self) -> Links:
         """The edges in force, for reading."""
         return self._board.links
+
+    @property
+    def finish(self) -> Finish | None:
+        """What a shutdown that is under way will finish with; None while there is none."""
+        return self._finish
 
     @property
     def now_s(self) -> float:
@@ -236,9 +241,17 @@ class Engine:
                     self._board.emit(refusal(request.id, request.names, text))
                     return
         wish = Reason(Cause.STOPPED, self._board.now_s, by=request.by)
-        for name in request.names:
+        for name in self._with_providers(request.names):
             self._wish(self._board.units[name], Desired.DOWN, wish, Verb.STOP)
         self._open(request, dict.fromkeys(request.names, Verb.STOP))
+
+    def _with_providers(self, names: Iterable[str]) -> Iterator[str]:
+        """A virtual name stands for all its providers, when they are to stop."""
+        for name in names:
+            yield name
+            for edge in self._board.links.dependencies(name):
+                if edge.kind is EdgeKind.PROVIDED_BY and edge.on in self._board.units:
+                    yield edge.on
 
     def _live_needers(self, name: str, besides: Iterable[str]) -> list[str]:
         return sorted(
@@ -250,9 +263,9 @@ class Engine:
     def _restart(self, request: events.Request) -> None:
         wish = Reason(Cause.RESTARTED, self._board.now_s, by=request.by)
         self._want_all(request.names, wish, Verb.RESTART)
-        for name in request.names:
+        for name in self._with_providers(request.names):
             unit = self._board.units[name]
-            if unit.state.is_at_rest_down:
+            if unit.state.is_at_rest_down or unit.service.kind is Kind.VIRTUAL:
                 continue
             if request.only and unit.state is UnitState.UP:
                 unit.bouncing = True

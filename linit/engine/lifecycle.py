@@ -11,7 +11,7 @@ from typing import Final
 
 from linit.engine import events
 from linit.engine.board import Board
-from linit.engine.edges import waits
+from linit.engine.edges import provides, waits
 from linit.engine.effects import (
     ArmTimer,
     DisarmTimer,
@@ -30,7 +30,7 @@ from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.engine.wishes import choose_provider
 from linit.model.reason import Cause, Reason
-from linit.model.service import Command, Kind, ReadinessKind, StopStep, StopTo
+from linit.model.service import Command, EdgeKind, Kind, ReadinessKind, StopStep, StopTo
 from linit.model.state import Desired, Role, UnitState
 
 KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an uninterruptible sleep
@@ -183,7 +183,13 @@ class Lifecycle:
         unit.start_duration_s = self.board.now_s - unit.began_at_s
         if unit.budget.streak:
             self.board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
-        self.board.move(unit, Step.READY, unit.wish, unit.start_duration_s)
+        reason = self._provided_reason(unit) if unit.service.kind is Kind.VIRTUAL else unit.wish
+        self.board.move(unit, Step.READY, reason, unit.start_duration_s)
+
+    def _provided_reason(self, unit: Unit) -> Reason:
+        providers = (edge for edge in self.board.links.dependencies(unit.name) if edge.kind is EdgeKind.PROVIDED_BY)
+        up = next((edge for edge in providers if provides(self.board.units[edge.on].view)), None)
+        return Reason(Cause.PROVIDED, self.board.now_s, of=up.on if up else "")
 
     def _step_reason(self, text: str) -> Reason:
         return Reason(Cause.STARTING, self.board.now_s, text=text)

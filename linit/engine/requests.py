@@ -31,7 +31,7 @@ def judge_part(verb: Verb, unit: Unit) -> tuple[Outcome, str] | None:
         return None
     if unit.state is UnitState.UP and unit.goal and not unit.bouncing:
         return Outcome.DONE, _up_words(unit)
-    if unit.state.is_at_rest_down and not unit.goal and not unit.restarting:
+    if unit.state.is_at_rest_down and not unit.hope:
         return Outcome.FAILED, f"{unit.state.value}: {unit.reason}"
     return None
 

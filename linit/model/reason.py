@@ -16,6 +16,7 @@ class Cause(enum.Enum):
     REQUESTED = "requested"  # by
     RUNLEVEL = "runlevel"  # of: the runlevel that wants it
     PULLED_IN = "pulled_in"  # of: the dependent that pulled it in, place: of the edge
+    PROVIDED = "provided"  # of: the provider of a virtual name
     WAITS_FOR = "waits_for"  # of: one of what is waited for, text: the others
     WAITS_FOR_STOP = "waits_for_stop"  # of: who must be down first
     STARTING = "starting"  # text: the step ("pre", "main, waiting for readiness (notify)")
@@ -70,6 +71,7 @@ WORDS: Final[dict[Cause, str]] = {
     Cause.REQUESTED: "asked for by {by}",
     Cause.RUNLEVEL: "wanted by runlevel {of}",
     Cause.PULLED_IN: "pulled in by {of}",
+    Cause.PROVIDED: "provided by {of}",
     Cause.WAITS_FOR: "waits for {of}{text}",
     Cause.WAITS_FOR_STOP: "waits for {of} to stop",
     Cause.STARTING: "{text}",

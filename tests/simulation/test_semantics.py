@@ -367,3 +367,52 @@ def test_a_new_plan_starts_what_is_newly_enabled_and_stops_what_is_gone() -> Non
     w.request(Verb.RESTART, "a")
     w.run()
     assert not w.engine.units["a"].is_outdated
+
+
+def mail() -> Simulator:
+    """A virtual name that cron needs and that one provider of two gives."""
+    w = world(
+        exim={},
+        postfix={},
+        mta={"kind": "virtual", "provided_by": ["exim", "postfix"]},
+        cron={"need": ["mta"]},
+    )
+    w.request(Verb.START, "cron")
+    w.run()
+    assert w.states() == {"exim": "up", "postfix": "down", "mta": "up", "cron": "up"}
+    w.trace.clear()
+    return w
+
+
+def test_a_virtual_name_is_up_while_any_provider_is_whoever_asked_for_it() -> None:
+    w = world(exim={"ready": True}, mta={"kind": "virtual", "provided_by": ["exim"]}, list={"use": ["mta"]})
+    w.request(Verb.START, "exim", "list")
+    w.run()
+    assert w.transitions(UP) == ["exim", "mta", "list"]
+    assert reason(w, "mta") == "provided by exim"
+
+
+def test_stopping_a_virtual_name_stops_its_providers_after_who_needs_it() -> None:
+    w = mail()
+    w.request(Verb.STOP, "mta")
+    w.run()
+    assert w.transitions(DOWN) == ["cron", "mta", "exim"]
+
+
+def test_stopping_one_of_two_active_providers_leaves_those_who_need_the_name_alone() -> None:
+    w = mail()
+    w.request(Verb.START, "postfix")
+    w.run()
+    w.request(Verb.STOP, "exim")
+    w.run()
+    assert w.states() == {"exim": "down", "postfix": "up", "mta": "up", "cron": "up"}
+    assert w.transitions(DOWN) == ["exim"]
+
+
+def test_restarting_a_virtual_name_restarts_its_active_providers() -> None:
+    w = mail()
+    number = w.request(Verb.RESTART, "mta")
+    w.run()
+    assert w.transitions(DOWN) == ["cron", "mta", "exim"]
+    assert w.states() == {"exim": "up", "postfix": "down", "mta": "up", "cron": "up"}
+    assert answer(w, number).outcome is Outcome.DONE
