@@ -1,0 +1,283 @@
+"""The compiler: definitions in, a plan for PID 1 out. Run by `linitctl compile` and `verify`, and by PID 1 in a child
+when the plan is stale. The only program that parses what a person wrote.
+
+Exit status of compile: 0 the plan is written, nothing worse than warnings; 1 it is written, with errors (what they take
+out is marked in it); 2 wrong usage; 3 no plan could be written. Of verify: 0, 1 on errors (--strict: or warnings), 2.
+
+Heavy imports are inside the functions that need them: the answer "up to date" costs a stat for each source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from linit import VERSION
+from linit.model.paths import Paths
+from linit.model.place import Fault, Severity
+from linit.model.service import Kind, Plan, Service
+from linit.plan import codec, freshness
+
+DONE: Final = 0
+ERRORS: Final = 1
+USAGE: Final = 2
+NOT_WRITTEN: Final = 3
+
+PLAN_MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose definitions: `paths` as the machine sees them, `root` where that machine's root is on this one."""
+
+    paths: Paths
+    root: str = ""
+
+    def outputs(self, asked: str) -> tuple[str, ...]:
+        """Where the plan may be written, best first."""
+        if asked:
+            return (asked,)
+        return tuple(dict.fromkeys((self.root + self.paths.plan, self.root + self.paths.plan_fallback)))
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a compilation did. `output` is "" when nothing could be written, `complaints` say why."""
+
+    plan: Plan
+    output: str
+    is_fresh: bool = False
+    complaints: tuple[str, ...] = ()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit status."""
+    options = _parser().parse_args(argv)
+    gc.disable()  # nearly everything made here lives until the end: looking for garbage doubles the time
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
+    try:
+        return int(options.run(options))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERRORS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="linit.compiler", description="Check service definitions, compile the plan.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    compile_ = commands.add_parser("compile", help="write the plan that PID 1 boots from")
+    compile_.add_argument("--output", default="", metavar="FILE", help="where the plan goes")
+    compile_.add_argument("--force", action="store_true", help="also when the plan is up to date")
+    compile_.set_defaults(run=_compile_command)
+    verify = commands.add_parser("verify", help="say all that is wrong with the definitions")
+    verify.add_argument("--strict", action="store_true", help="warnings are errors")
+    verify.add_argument("files", nargs="*", metavar="PATH", help="only these files and folders, by themselves")
+    verify.set_defaults(run=_verify_command)
+    for command in (compile_, verify):
+        command.add_argument("--root", default="", metavar="DIR", help="the root of the machine that is meant")
+        command.add_argument("--user", default="", metavar="DIR", help="the folder of a supervisor run by a user")
+        command.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _place(options: argparse.Namespace) -> Place:
+    if options.user:
+        return Place(Paths.user(os.path.abspath(options.user)))
+    root = os.path.abspath(options.root) if options.root else ""
+    return Place(Paths.system(), "" if root == "/" else root)
+
+
+def build(place: Place) -> Plan:
+    """Read, resolve and check everything. Raises nothing for what a person wrote."""
+    from linit import definitions, graph
+
+    read = definitions.read(place.paths, place.root)
+    resolved = graph.resolve(read)
+    faults = _in_order((*read.faults, *resolved.faults))
+    return Plan(resolved.services, faults, resolved.cuts, read.sources, time.time(), VERSION)
+
+
+def compile_plan(place: Place, output: str = "", force: bool = False) -> Compiled:
+    """The plan of `place`, written unless a fresh one is there already."""
+    outputs = place.outputs(output)
+    if not force:
+        for path in outputs:
+            found = _fresh(path, place.root)
+            if found is not None:
+                return found
+    plan = build(place)
+    data = codec.encode(plan)
+    complaints: list[str] = []
+    for path in outputs:
+        try:
+            write(path, data)
+        except OSError as error:
+            complaints.append(f"{path}: the plan cannot be written ({error.strerror})")
+        else:
+            return Compiled(plan, path, complaints=tuple(complaints))
+    return Compiled(plan, "", complaints=tuple(complaints))
+
+
+def _fresh(path: str, root: str) -> Compiled | None:
+    """The plan in `path` if it is still true. Times that moved without a change are brought up to date, so that the
+    next check needs no hash."""
+    try:
+        plan = codec.load(path)
+    except codec.PlanError:
+        return None
+    found = freshness.examine(plan.sources, root)
+    if found.stale or plan.compiler != VERSION:
+        return None
+    if found.moved:
+        moved = {source.path: source for source in found.moved}
+        plan = replace(plan, sources=tuple(moved.get(source.path, source) for source in plan.sources))
+        try:
+            write(path, codec.encode(plan))
+        except OSError:
+            return Compiled(plan, path, is_fresh=True)  # the old one is as true, only slower to check
+    return Compiled(plan, path, is_fresh=True)
+
+
+def write(path: str, data: bytes) -> None:
+    """Replace the file `path` as a whole, or leave it as it was. Raises OSError."""
+    folder = os.path.dirname(path) or "."
+    with contextlib.suppress(FileExistsError):  # also a file: then opening says so in better words
+        os.makedirs(folder)
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PLAN_MODE)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except OSError:
+        _remove(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _remove(path: str) -> None:
+    if os.path.exists(path):
+        os.unlink(path)
+
+
+def _sync_folder(folder: str) -> None:
+    """The rename itself reaches the disk only with its folder. Source: fsync(2)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _compile_command(options: argparse.Namespace) -> int:
+    done = compile_plan(_place(options), options.output, options.force)
+    count = _count(done.plan.faults)
+    if options.json:
+        extra = {"output": done.output or None, "up_to_date": done.is_fresh, "services": _services(done.plan.services)}
+        print(json.dumps(_as_json(done.plan.faults) | extra | {"complaints": done.complaints}, indent=2))
+    else:
+        _print_compiled(done, count)
+    for complaint in done.complaints:
+        print(complaint, file=sys.stderr)
+    if not done.output:
+        return NOT_WRITTEN
+    return ERRORS if count[Severity.ERROR] else DONE
+
+
+def _print_compiled(done: Compiled, count: Counter[Severity]) -> None:
+    """What is wrong, unless it was said when the plan was made; then the plan in one line."""
+    if not done.is_fresh:
+        _print_faults(fault for fault in done.plan.faults if fault.severity is not Severity.NOTE)
+    what = f"{_number(_services(done.plan.services), 'service')}, {_summary(count)}"
+    if done.is_fresh:
+        print(f"{done.output}: up to date ({what})")
+    elif done.output:
+        print(f"{done.output}: compiled ({what})")
+
+
+def _verify_command(options: argparse.Namespace) -> int:
+    faults, services = _verified(options)
+    count = _count(faults)
+    if options.json:
+        print(json.dumps(_as_json(faults) | {"services": services}, indent=2))
+    else:
+        _print_faults(faults)
+        print(f"{_number(services, 'service')} checked: {_summary(count)}")
+    is_wrong = count[Severity.ERROR] or (options.strict and count[Severity.WARNING])
+    return ERRORS if is_wrong else DONE
+
+
+def _verified(options: argparse.Namespace) -> tuple[tuple[Fault, ...], int]:
+    if not options.files:
+        plan = build(_place(options))
+        return plan.faults, _services(plan.services)
+    from linit import definitions, graph
+
+    read = definitions.read_paths(options.files, _place(options).root)
+    resolved = graph.resolve(read)
+    return _in_order((*read.faults, *resolved.faults)), _services(resolved.services)
+
+
+def _services(services: Iterable[Service]) -> int:
+    """How many a person wrote: without the names that they provide."""
+    return sum(service.kind is not Kind.VIRTUAL for service in services)
+
+
+def _in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    return tuple(sorted(faults, key=lambda fault: (fault.place, fault.key, fault.found, fault.severity.value)))
+
+
+def _count(faults: Iterable[Fault]) -> Counter[Severity]:
+    return Counter(fault.severity for fault in faults)
+
+
+def _summary(count: Counter[Severity]) -> str:
+    return ", ".join(_number(count[severity], severity.value) for severity in Severity)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _print_faults(faults: Iterable[Fault]) -> None:
+    for fault in faults:
+        print(f"{fault.severity.value}: {fault}")
+
+
+def _as_json(faults: Sequence[Fault]) -> dict[str, Any]:
+    count = _count(faults)
+    return {
+        "faults": [
+            {
+                "severity": fault.severity.value,
+                "file": fault.place.file,
+                "line": fault.place.line,
+                "column": fault.place.column,
+                "key": fault.key,
+                "found": fault.found,
+                "expected": fault.expected,
+                "hint": fault.hint,
+                "service": fault.service,
+                "text": str(fault),
+            }
+            for fault in faults
+        ],
+        **{f"{severity.value}s": count[severity] for severity in Severity},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

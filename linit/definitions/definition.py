@@ -1,0 +1,272 @@
+"""What does one definition say? From the mapping of a document to a Service, and what waits for the whole graph."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from linit.definitions.document import Map, shown
+from linit.definitions.keys import EDGE_KEYS, KEYS
+from linit.definitions.nearest import suggestion
+from linit.definitions.values import NAME, VARIABLE, Reading
+from linit.model.place import Fault, Place
+from linit.model.service import (
+    START_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+    Command,
+    Dependency,
+    EdgeKind,
+    Execution,
+    Kind,
+    Output,
+    Readiness,
+    Restart,
+    RestartPolicy,
+    Service,
+    StopStep,
+    StopTo,
+)
+
+BUILT_IN: Final = ("name", "instance")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A service as one person wrote it, and what only the whole graph can place.
+
+    `before` holds AFTER edges that belong to the named others (`on` is the other's name); `accounts` is what must
+    exist on the machine: ("user" | "group", name, place).
+    """
+
+    service: Service
+    before: tuple[Dependency, ...] = ()
+    provides: tuple[tuple[str, Place], ...] = ()
+    is_early: bool = False
+    accounts: tuple[tuple[str, str, Place], ...] = ()
+    instances: tuple[tuple[str, Place], ...] = ()
+    stack: tuple[tuple[str, Place], ...] | None = None
+    faults: tuple[Fault, ...] = field(default=(), compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.service.name
+
+
+def broken(name: str, place: Place, faults: tuple[Fault, ...], kind: Kind = Kind.PROCESS) -> Definition:
+    """A definition that cannot be used, so that `list` and `why` can name it."""
+    stamped = tuple(replace(fault, service=name) for fault in faults)
+    texts = tuple(str(fault) for fault in stamped)
+    service = Service(name, place, kind, broken="definition", broken_by=texts)
+    return Definition(service, faults=stamped)
+
+
+def read(name: str, top: Map, early_faults: tuple[Fault, ...] = ()) -> Definition:
+    """The definition in `top`. `early_faults` were found before, in the YAML itself."""
+    reading = Reading(name, _built_in(name))
+    reading.faults.extend(replace(fault, service=name) for fault in early_faults)
+    found, kind = _read_keys(reading, top)
+    _check_command(reading, top, kind)
+    if reading.faults:
+        made = broken(name, top.place, tuple(reading.faults), kind)
+        return replace(
+            made,
+            provides=found.get("provide", ()),
+            instances=found.get("instances", ()),
+            stack=found.get("stack"),
+        )
+    return _built(name, top.place, kind, found)
+
+
+def instance_of(name: str) -> str | None:
+    """`ttyS0` of `getty@ttyS0`; "" for the template itself; None for a name without an @."""
+    _, at, instance = name.partition("@")
+    return instance if at else None
+
+
+def is_name(text: str) -> bool:
+    """Can a service be called so?"""
+    return bool(NAME.fullmatch(text))
+
+
+def _built_in(name: str) -> dict[str, str]:
+    instance = instance_of(name)
+    return {"name": name} | ({} if instance is None else {"instance": instance})
+
+
+def _read_keys(reading: Reading, top: Map) -> tuple[dict[str, Any], Kind]:
+    found: dict[str, Any] = {}
+    kind = Kind.PROCESS
+    if "kind" in top.items:
+        kind = reading.attempt(KEYS["kind"].reader, top.items["kind"][1], "kind") or kind
+    if "vars" in top.items:
+        _read_variables(reading, top)
+    for written, (key_node, node) in top.items.items():
+        key = KEYS.get(written)
+        if key is None:
+            reading.error(
+                key_node.place, "", f"unknown key {shown(key_node)}", "a key of a definition", suggestion(written, KEYS)
+            )
+        elif kind not in key.kinds:
+            having = ", ".join(sorted(each.value for each in key.kinds))
+            reading.error(key_node.place, written, f"the key in kind {kind.value}", f"it only in kind {having}")
+        elif written not in ("kind", "vars", "name"):
+            value = reading.attempt(key.reader, node, written)
+            if value is not None:
+                found[written] = value
+    return found, kind
+
+
+def _read_variables(reading: Reading, top: Map) -> None:
+    """Each variable may use those before it, so they are read one by one."""
+    node = top.items["vars"][1]
+    if not isinstance(node, Map):
+        reading.error(node.place, "vars", shown(node), "a mapping of names to texts")
+        return
+    for name, (written, value_node) in node.items.items():
+        if not VARIABLE.fullmatch(name):
+            reading.error(written.place, "vars", shown(written), "a name of letters, digits and '_'")
+        elif name in BUILT_IN:
+            reading.error(written.place, "vars", f"'{name}'", "another name", f"${{{name}}} has a meaning of its own")
+        else:
+            value = reading.attempt(_text, value_node, f"vars.{name}")
+            reading.variables[name] = value if value is not None else ""
+
+
+def _text(reading: Reading, node: Any, key: str) -> str:
+    value: str = KEYS["description"].reader(reading, node, key)
+    return value
+
+
+def _check_command(reading: Reading, top: Map, kind: Kind) -> None:
+    """Exactly one command where a command belongs."""
+    written = [key for key in ("run", "script") if key in top.items]
+    if kind in (Kind.TARGET, Kind.RUNLEVEL):
+        return
+    if not written:
+        reading.error(top.place, "run", "nothing", f"run or script: a {kind.value} runs something")
+    elif len(written) == 2:
+        second = max((top.items[key][0] for key in written), key=lambda node: node.place)
+        reading.error(second.place, second.value, "both run and script", "one of them")
+    if "reload" in top.items and kind is Kind.ONESHOT:
+        node = top.items["reload"][1]
+        if isinstance(node, Map) and "signal" in node.items:
+            reading.error(node.place, "reload", "a signal", "a command: a oneshot has no process to signal")
+    if "instances" in top.items and instance_of(reading.name) is None:
+        place = top.items["instances"][0].place
+        hint = "the name of a template ends in '@'"
+        reading.error(place, "instances", "the key in a service", "it only in a template", hint)
+
+
+def _built(name: str, place: Place, kind: Kind, found: Mapping[str, Any]) -> Definition:
+    """The values of a definition without errors, put together."""
+    reload = found.get("reload")
+    stop_timeout_s = _limit(found.get("stop_timeout", STOP_TIMEOUT_S))
+    success = found.get("success", {})
+    service = Service(
+        name=name,
+        place=place,
+        kind=kind,
+        description=found.get("description", ""),
+        run=found.get("run") or found.get("script"),
+        pre=found.get("pre", ()),
+        post=found.get("post", ()),
+        stop=found.get("stop", ()),
+        reload=reload if isinstance(reload, Command) else None,
+        reload_signal=reload if isinstance(reload, int) else 0,
+        dependencies=_dependencies(found),
+        prefer=tuple(dict.fromkeys(other for other, _ in found.get("prefer", ()))),
+        readiness=found.get("ready", Readiness()),
+        restart=_restart(kind, found.get("restart", {})),
+        start_timeout_s=_limit(found.get("start_timeout", START_TIMEOUT_S)),
+        stop_timeout_s=stop_timeout_s,
+        stop_steps=_stop_steps(found.get("stop_signal", ()), stop_timeout_s),
+        stop_to=found.get("stop_to", StopTo.ALL),
+        success_statuses=tuple(sorted(set(success.get("statuses", (0,))))),
+        success_signals=tuple(sorted(set(success.get("signals", ())))),
+        stop_when_unneeded=found.get("stop_when_unneeded", False),
+        execution=_execution(found),
+    )
+    return Definition(
+        service=replace(service, digest=digest(service)),
+        before=tuple(Dependency(EdgeKind.AFTER, other, at) for other, at in found.get("before", ())),
+        provides=found.get("provide", ()),
+        is_early=found.get("early", False),
+        accounts=_accounts(found),
+        instances=found.get("instances", ()),
+        stack=found.get("stack"),
+    )
+
+
+def _limit(seconds: float) -> float | None:
+    return None if seconds == math.inf else seconds
+
+
+def _dependencies(found: Mapping[str, Any]) -> tuple[Dependency, ...]:
+    return tuple(
+        Dependency(EdgeKind(key), other, at) for key in EDGE_KEYS if key != "before" for other, at in found.get(key, ())
+    )
+
+
+def _restart(kind: Kind, written: Mapping[str, Any]) -> Restart:
+    default = RestartPolicy.ON_FAILURE if kind is Kind.PROCESS else RestartPolicy.NEVER
+    names = {"delay": "delay_s", "delay_max": "delay_max_s", "window": "window_s", "healthy_after": "healthy_after_s"}
+    return Restart(**{"policy": default, **{names.get(key, key): value for key, value in written.items()}})
+
+
+def _stop_steps(steps: tuple[StopStep, ...], stop_timeout_s: float | None) -> tuple[StopStep, ...]:
+    """A step that names no wait waits for the stop timeout; without one, for ever."""
+    wait_s = math.inf if stop_timeout_s is None else stop_timeout_s
+    return tuple(replace(step, wait_s=wait_s) if step.wait_s == math.inf else step for step in steps)
+
+
+def _execution(found: Mapping[str, Any]) -> Execution:
+    groups = found.get("groups")
+    return Execution(
+        user=found.get("user", ("",))[0],
+        group=found.get("group", ("",))[0],
+        groups=None if groups is None else tuple(group for group, _ in groups),
+        directory=found.get("directory", "/"),
+        umask=found.get("umask", 0o022),
+        environment=found.get("environment", ()),
+        tty=found.get("tty", ""),
+        output=found.get("output", Output.LOG),
+        nice=found.get("nice", 0),
+        oom_score_adj=found.get("oom_score_adj", 0),
+        rlimits=tuple(sorted((name, soft, hard) for name, (soft, hard) in found.get("rlimits", ()))),
+    )
+
+
+def _accounts(found: Mapping[str, Any]) -> tuple[tuple[str, str, Place], ...]:
+    written = [("user", found.get("user")), ("group", found.get("group"))]
+    written += [("group", group) for group in found.get("groups", ())]
+    return tuple((what, pair[0], pair[1]) for what, pair in written if pair is not None)
+
+
+def digest(service: Service) -> str:
+    """Of what the definition means, not of where and how it is written: a reload compares it.
+
+    Dependencies that others write (`before`, `provide`) and enabling in a runlevel are not part of it.
+    """
+    meaning = [
+        service.kind.value,
+        [_of_command(each) for each in (service.run, service.reload, service.readiness.probe)],
+        [[_of_command(each) for each in group] for group in (service.pre, service.post, service.stop)],
+        service.reload_signal,
+        sorted((each.kind.value, each.on) for each in service.dependencies),
+        [service.readiness.kind.value, service.readiness.value, service.readiness.interval_s],
+        [getattr(service.restart, name) for name in Restart.__slots__ if name != "policy"],
+        service.restart.policy.value,
+        [service.start_timeout_s, service.stop_timeout_s, service.stop_to.value, service.stop_when_unneeded],
+        [(step.signal, step.wait_s) for step in service.stop_steps],
+        [service.success_statuses, service.success_signals, service.prefer],
+        [getattr(service.execution, name) for name in Execution.__slots__ if name != "output"],
+        service.execution.output.value,
+    ]
+    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
+
+
+def _of_command(command: Command | None) -> Any:
+    return None if command is None else [command.argv, command.timeout_s]

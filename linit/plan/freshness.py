@@ -1,0 +1,77 @@
+"""Is the plan still true of the files that it was made from?
+
+Costs one stat a source. A hash is computed only where size or time moved: a file that was touched, or restored from a
+backup, makes no plan stale. A new file shows in its folder's entries. Runs in PID 1: nothing is imported for a tree
+that did not change, and nothing is opened that could block.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from linit.model.service import Source
+
+ABSENT_SIZE: Final = -1  # of a source that was not there, or could not be read, when the plan was made
+CHUNK_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """`stale`: the paths of sources that say something else now. `moved`: those that only have another size or time,
+    as they are now."""
+
+    stale: tuple[str, ...] = ()
+    moved: tuple[Source, ...] = ()
+
+
+def stale(sources: Iterable[Source], root: str = "") -> tuple[str, ...]:
+    """The paths of the sources that changed. Empty: the plan is fresh."""
+    return examine(sources, root).stale
+
+
+def examine(sources: Iterable[Source], root: str = "") -> Freshness:
+    """Compare each source with what is there now. `root` is the folder in which the machine's root lies."""
+    changed: list[str] = []
+    moved: list[Source] = []
+    for source in sources:
+        try:
+            status = os.stat(root + source.path)
+        except OSError:
+            if source.size != ABSENT_SIZE:
+                changed.append(source.path)
+            continue
+        if source.mtime_ns == status.st_mtime_ns and source.size == status.st_size:
+            continue
+        if not source.sha256 or digest(root + source.path, status) != source.sha256:
+            changed.append(source.path)
+        else:
+            moved.append(Source(source.path, status.st_size, status.st_mtime_ns, source.sha256))
+    return Freshness(tuple(changed), tuple(moved))
+
+
+def digest(path: str, status: os.stat_result) -> str:
+    """SHA-256 of a file's bytes or a folder's entries; "" when it cannot be read; a device counts as empty."""
+    from hashlib import sha256
+
+    hasher = sha256()
+    try:
+        if stat.S_ISDIR(status.st_mode):
+            return entries_digest(name for name in os.listdir(path) if not name.startswith("."))
+        if stat.S_ISREG(status.st_mode):
+            with open(path, "rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    hasher.update(chunk)
+    except OSError:
+        return ""
+    return hasher.hexdigest()
+
+
+def entries_digest(names: Iterable[str]) -> str:
+    """SHA-256 of the names of a folder's entries, in sorted order."""
+    from hashlib import sha256
+
+    return sha256("\0".join(sorted(names)).encode("utf-8", "surrogateescape")).hexdigest()
