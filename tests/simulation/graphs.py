@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from linit.model.place import Place
@@ -46,17 +46,18 @@ def plan(services: Mapping[str, Mapping[str, Any]]) -> Plan:
 
 
 def random_plan(rng: random.Random, size: int) -> Plan:
-    """Services with every kind of edge, acyclic by construction: an edge points at an earlier number."""
-    services: list[Service] = []
+    """Services with every kind of edge, acyclic by construction: an edge points at an earlier number, and those that
+    need a virtual name come after all that provide it."""
     names = [f"s{number:02}" for number in range(size)]
-    for number, name in enumerate(names):
-        services.append(_random_service(rng, name, names[:number]))
-    virtual = _random_virtuals(rng, services)
+    third = size // 3 + 1
+    services = [_random_service(rng, name, names[:number], number > third) for number, name in enumerate(names)]
+    providers = sorted(rng.sample(names[:third], min(third, rng.randint(1, 3))))
+    virtual = service("virtual", kind="virtual", provided_by=providers)
     runlevel = service("default", kind="runlevel", want=[name for name in names if rng.random() < 0.7])
-    return Plan(tuple(sorted([*services, *virtual, runlevel], key=lambda each: each.name)))
+    return Plan(tuple(sorted([*services, virtual, runlevel], key=lambda each: each.name)))
 
 
-def _random_service(rng: random.Random, name: str, earlier: list[str]) -> Service:
+def _random_service(rng: random.Random, name: str, earlier: list[str], may_use_virtual: bool) -> Service:
     edges: dict[str, list[str]] = {}
     for key, chance in (("need", 0.5), ("bind", 0.15), ("want", 0.2), ("use", 0.2), ("after", 0.3)):
         if earlier and rng.random() < chance:
@@ -64,10 +65,9 @@ def _random_service(rng: random.Random, name: str, earlier: list[str]) -> Servic
     hard = set(edges.get("need", [])) | set(edges.get("bind", []))
     if earlier and rng.random() < 0.08:
         edges["conflicts"] = [other for other in rng.sample(earlier, 1) if other not in hard]
-    if earlier and rng.random() < 0.15:
-        edges.setdefault("need", []).append("virtual")
+    if may_use_virtual and rng.random() < 0.4:
+        edges.setdefault(rng.choice(["need", "need", "bind", "want", "use"]), []).append("virtual")
     kind = rng.choice(["process", "process", "process", "oneshot", "target"])
-    stop = (RUN,) if kind == "oneshot" and rng.random() < 0.5 else ()
     return service(
         name,
         kind=kind,
@@ -75,22 +75,9 @@ def _random_service(rng: random.Random, name: str, earlier: list[str]) -> Servic
         restart=rng.choice(["never", "on_failure", "always"]),
         pre=(RUN,) if kind != "target" and rng.random() < 0.2 else (),
         post=(RUN,) if kind != "target" and rng.random() < 0.1 else (),
-        stop=stop,
+        stop=(RUN,) if kind == "oneshot" and rng.random() < 0.5 else (),
         start_timeout_s=rng.choice([5.0, 20.0]),
         stop_timeout_s=rng.choice([1.0, 5.0]),
         stop_when_unneeded=rng.random() < 0.1,
         **edges,
     )
-
-
-def _random_virtuals(rng: random.Random, services: list[Service]) -> Iterable[Service]:
-    free = [
-        each.name
-        for each in services
-        if not any(edge.on == "virtual" or edge.kind in (EdgeKind.NEED, EdgeKind.BIND) for edge in each.dependencies)
-        and not any(
-            edge.kind is EdgeKind.WANT or edge.kind in (EdgeKind.USE, EdgeKind.AFTER) for edge in each.dependencies
-        )
-    ]
-    providers = sorted(rng.sample(free, min(len(free), 2)))
-    yield service("virtual", kind="virtual", provided_by=providers)

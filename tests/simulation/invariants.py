@@ -117,6 +117,23 @@ def _is_excused(on: Unit, unit: Unit) -> bool:
     return on.state is UnitState.FAILED and not unit.goal
 
 
+def virtual_names_mirror_providers(world: Simulator) -> None:
+    """A virtual name is up exactly while a provider is up and to stay so, but for a stop that waits for dependents."""
+    units = world.engine.units
+    for unit in units.values():
+        if unit.service.kind is Kind.VIRTUAL:
+            providers = [units[edge.on] for edge in unit.service.dependencies if edge.on in units]
+            given = any(each.state is UnitState.UP and each.goal for each in providers)
+            assert given or unit.state is not UnitState.UP, f"{unit.name} is up and nothing provides it"
+            assert not given or unit.state is not UnitState.DOWN, f"{unit.name} is down though it is provided"
+
+
+def runs_do_not_overlap(world: Simulator) -> None:
+    """Nothing of one run of a service is left when the next begins."""
+    left = [process.name for process in world.processes.values() if process.role is None]
+    assert len(left) == len(set(left)), f"two runs at once of one of {sorted(left)}"
+
+
 def answered_at_most_once(world: Simulator) -> None:
     """No request gets two final answers."""
     for number, answers in world.answers.items():
@@ -143,6 +160,8 @@ ALL: tuple[Callable[[Simulator], None], ...] = (
     foes_are_never_both_up,
     nothing_wedges,
     hard_dependents_do_not_outlive,
+    virtual_names_mirror_providers,
+    runs_do_not_overlap,
     answered_at_most_once,
     stop_phases_fit,
 )

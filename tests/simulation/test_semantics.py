@@ -139,6 +139,8 @@ def test_a_long_uptime_resets_the_budget() -> None:
     w.request(Verb.START, "db")
     w.run(until_s=3600.0)
     assert w.engine.units["db"].state in (UP, BACKOFF)
+    delays = {e.delay_s for _, e in w.trace if isinstance(e, effects.ArmTimer) and e.kind is events.TimerKind.RESPAWN}
+    assert delays == {1.0}, "each crash came after an uptime of more than healthy_after"
     assert w.engine.units["db"].restarts > 10
 
 
@@ -416,3 +418,33 @@ def test_restarting_a_virtual_name_restarts_its_active_providers() -> None:
     assert w.transitions(DOWN) == ["cron", "mta", "exim"]
     assert w.states() == {"exim": "up", "postfix": "down", "mta": "up", "cron": "up"}
     assert answer(w, number).outcome is Outcome.DONE
+
+
+def test_what_a_crashed_main_process_left_behind_is_ended_before_it_respawns() -> None:
+    """The stop signal goes to every process of the service."""
+    w = world({"web": Behaviour(dies_after_s=1.0, leaves_child=True, stop_s=0.5)}, web={"restart": "always"})
+    w.request(Verb.START, "web")
+    w.run(until_s=1.2)
+    assert (w.state("web"), [p.role for p in w.processes.values()]) == (STOPPING, [None])
+    w.run(until_s=2.0)
+    assert (w.state("web"), len(w.processes)) == (BACKOFF, 0)
+
+
+def test_a_stop_command_undoes_only_what_was_done() -> None:
+    w = world({"disk": Behaviour(takes_s=10.0)}, disk={"kind": "oneshot", "stop": (RUN,)})
+    w.request(Verb.START, "disk")
+    w.run(until_s=1.0)
+    w.request(Verb.STOP, "disk")
+    w.run()
+    assert [effect.role.value for _, effect in w.trace if isinstance(effect, effects.Spawn)] == ["main"]
+
+
+def test_a_stop_during_the_clean_up_after_a_crash_ends_the_matter() -> None:
+    """A later wish replaces an earlier one."""
+    w = world({"web": Behaviour(dies_after_s=1.0, leaves_child=True, stop_s=0.5)}, web={"restart": "always"})
+    w.request(Verb.START, "web")
+    w.run(until_s=1.2)
+    number = w.request(Verb.STOP, "web")
+    w.run()
+    assert answer(w, number).results == (("web", Outcome.DONE, "stopped by tester"),)
+    assert w.transitions(BACKOFF) == []
