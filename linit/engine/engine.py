@@ -254,11 +254,17 @@ class Engine:
                     yield edge.on
 
     def _live_needers(self, name: str, besides: Iterable[str]) -> list[str]:
-        return sorted(
-            other
-            for other, edge in self._board.links.dependents(name)
-            if edge.kind.is_hard and other not in besides and self._board.units[other].goal
-        )
+        """Who would stop with `name`; through a virtual name when it is the last provider of that."""
+        units = self._board.units
+        needers: set[str] = set()
+        for other, edge in self._board.links.dependents(name):
+            if other not in units or not units[other].goal or other in besides:
+                continue
+            if edge.kind.is_hard:
+                needers.add(other)
+            elif edge.kind is EdgeKind.PROVIDED_BY and units[name].goal and units[other].alive == 1:
+                needers.update(self._live_needers(other, besides))
+        return sorted(needers)
 
     def _restart(self, request: events.Request) -> None:
         wish = Reason(Cause.RESTARTED, self._board.now_s, by=request.by)

@@ -448,3 +448,14 @@ def test_a_stop_during_the_clean_up_after_a_crash_ends_the_matter() -> None:
     w.run()
     assert answer(w, number).results == (("web", Outcome.DONE, "stopped by tester"),)
     assert w.transitions(BACKOFF) == []
+
+
+def test_the_last_provider_is_not_stopped_without_cascade() -> None:
+    w = mail()
+    number = w.request(Verb.STOP, "exim", cascade=False)
+    assert answer(w, number).results == (("exim", Outcome.FAILED, "cron would stop with it"),)
+    w.request(Verb.START, "postfix")
+    w.run()
+    number = w.request(Verb.STOP, "exim", cascade=False)
+    w.run()
+    assert answer(w, number).outcome is Outcome.DONE

@@ -1,0 +1,204 @@
+"""`start`, `stop`, `restart`, `reload`, `reset`, `kill`, `runlevel`: what shall be?"""
+
+from __future__ import annotations
+
+from linitctl import table
+from linitctl.failure import FAILED, OK
+from linitctl.progress import ask
+from linitctl.session import Command
+from linitctl.style import GREEN, RED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any, Final
+
+    from linitctl.session import Session
+
+    from linit.control.messages import WishResult
+
+
+def _names_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("names", metavar="NAME", nargs="+", help="a service")
+
+
+def _wait_arguments(parser: ArgumentParser) -> None:
+    _names_arguments(parser)
+    parser.add_argument("--no-wait", action="store_true", help="do not wait until it came true")
+
+
+def show(session: Session, result: WishResult, hint: str = "see: linitctl why {0}; linitctl logs {0}") -> int:
+    """What became of a wish; the exit status. `hint` is told when it failed, {0} being the first that did."""
+    is_good = result["outcome"] in ("done", "accepted")
+    if session.is_json:
+        session.print_json(result)
+        return OK if is_good else FAILED
+    failed = []
+    for one in result["results"]:
+        if one["outcome"] == "done":
+            session.print(f"{session.style.paint(one['name'], GREEN)}: {one['text']}")
+        elif one["outcome"] != "accepted":
+            failed.append(one["name"])
+            session.complain(f"{session.err_style.paint(one['name'], RED)}: {one['text']}")
+    if failed:
+        session.complain(hint.format(failed[0]))
+    return OK if is_good else FAILED
+
+
+def _start(session: Session, options: Namespace) -> int:
+    return show(session, ask(session, "start", names=options.names, wait=not options.no_wait))
+
+
+def _stop_arguments(parser: ArgumentParser) -> None:
+    _wait_arguments(parser)
+    parser.add_argument("--no-cascade", action="store_true", help="refuse when others would have to stop as well")
+
+
+def _stop(session: Session, options: Namespace) -> int:
+    wait = not options.no_wait
+    if options.no_cascade:
+        result = ask(session, "stop", names=options.names, cascade=False, wait=wait)
+        return show(session, result, "see: linitctl rdeps {0}; without --no-cascade they stop first")
+    if not session.is_json:
+        tell_who_follows(session, options.names, "stops first", "stop first")
+    return show(session, ask(session, "stop", names=options.names, wait=wait))
+
+
+def tell_who_follows(session: Session, names: list[str], verb: str, verb_of_many: str) -> None:
+    """Say which other services a stop takes down, before it does."""
+    followers: dict[str, None] = {}
+    for name in names:
+        followers.update(dict.fromkeys(session.call("rdeps", name=name)["stops"]))
+    others = [each for each in followers if each not in names]
+    if others:
+        session.print(f"{verb if len(others) == 1 else verb_of_many}: {', '.join(reversed(others))}")
+        session.out.flush()
+
+
+def _restart_arguments(parser: ArgumentParser) -> None:
+    _wait_arguments(parser)
+    parser.add_argument("--only", action="store_true", help="leave the services alone that need it")
+
+
+def _restart(session: Session, options: Namespace) -> int:
+    if not options.only and not session.is_json:
+        tell_who_follows(session, options.names, "restarts with it", "restart with it")
+    return show(session, ask(session, "restart", names=options.names, only=options.only, wait=not options.no_wait))
+
+
+def _reload_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("names", metavar="NAME", nargs="*", help="a service; none: linit reads all definitions anew")
+
+
+def _reload(session: Session, options: Namespace) -> int:
+    if options.names:
+        return show(session, ask(session, "reload", names=options.names))
+    return show_difference(session, ask(session, "reload_plan"))
+
+
+def show_difference(session: Session, result: dict[str, Any]) -> int:
+    """What a new plan changed, and what is wrong in it; the exit status: 1 when a definition is broken."""
+    faults = [fault for fault in result["faults"] if fault["severity"] != "note"]
+    broken = [fault for fault in faults if fault["severity"] == "error"]
+    if session.is_json:
+        session.print_json(result)
+        return FAILED if broken else OK
+    if faults:
+        session.complain(*(f"{fault['severity']}: {fault['text']}" for fault in faults))
+    rows = [(kind, ", ".join(result[kind])) for kind in ("added", "removed", "changed", "outdated") if result[kind]]
+    session.print(*table.render((), rows, session.style))
+    if not rows:
+        session.print("nothing changed")
+    if result["outdated"]:
+        session.print(f"to put it to use: linitctl restart {' '.join(result['outdated'])}")
+    return FAILED if broken else OK
+
+
+def _reset(session: Session, options: Namespace) -> int:
+    return show(session, ask(session, "reset", names=options.names))
+
+
+def _kill_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-s", "--signal", metavar="SIG", default="TERM", help="a name or number; default: TERM")
+    parser.add_argument("name", metavar="NAME", help="a service")
+    to = parser.add_mutually_exclusive_group()
+    to.add_argument("--main", dest="to", action="store_const", const="main", help="to its main process (default)")
+    to.add_argument("--all", dest="to", action="store_const", const="all", help="to all of its processes")
+
+
+def _kill(session: Session, options: Namespace) -> int:
+    to = options.to or "main"
+    result = session.call("kill", name=options.name, signal=options.signal, to=to)
+    if session.is_json:
+        session.print_json(result)
+    else:
+        whom = "its main process" if to == "main" else "all its processes"
+        session.print(f"{session.style.paint(options.name, GREEN)}: {result['signal']} sent to {whom}")
+    return OK
+
+
+def _runlevel_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="the runlevel to switch to")
+
+
+def _runlevel(session: Session, options: Namespace) -> int:
+    if options.name:
+        return show(session, ask(session, "runlevel", name=options.name))
+    result = session.call("runlevel")
+    if session.is_json:
+        session.print_json(result)
+        return OK
+    others = [name for name in result["runlevels"] if name != result["runlevel"]]
+    session.print(f"{result['runlevel'] or 'none yet'} ({result['boot_state']})")
+    if others:
+        session.print(f"others: {', '.join(others)}")
+    return OK
+
+
+COMMANDS: Final = {
+    "start": Command(
+        _wait_arguments,
+        _start,
+        "Start services and what they need, and wait until they are up.",
+        "linitctl start nginx redis",
+    ),
+    "stop": Command(
+        _stop_arguments,
+        _stop,
+        "Stop services and wait until they are down. Those that need them stop first: they are named before.",
+        "linitctl stop redis",
+        "linitctl stop --no-cascade net",
+    ),
+    "restart": Command(
+        _restart_arguments,
+        _restart,
+        "Stop and start services, and wait until they are up. Those that need them go down and come back.",
+        "linitctl restart nginx",
+        "linitctl restart --only net",
+    ),
+    "reload": Command(
+        _reload_arguments,
+        _reload,
+        "Have services read their configuration anew. Without a name: have linit read the service definitions anew\n"
+        "and show the difference. What is newly enabled in the active runlevel starts, what was removed stops, what\n"
+        "changed is out of date until its next start.",
+        "linitctl reload nginx",
+        "linitctl reload",
+    ),
+    "reset": Command(_names_arguments, _reset, "Forget failures and used-up respawns.", "linitctl reset nginx"),
+    "kill": Command(
+        _kill_arguments,
+        _kill,
+        "Send a signal to the processes of a service. What follows from it follows as if nobody had asked: its\n"
+        "respawn policy decides. To have it down, use `stop`.",
+        "linitctl kill -s HUP syslog",
+        "linitctl kill -s KILL --all nginx",
+    ),
+    "runlevel": Command(
+        _runlevel_arguments,
+        _runlevel,
+        "Show the runlevel; with a name, switch to it: what it wants starts, everything else stops.",
+        "linitctl runlevel",
+        "linitctl runlevel single",
+    ),
+}

@@ -1,0 +1,1 @@
+"""How do others ask? The control socket: `messages.py` says what is spoken, `server.py` answers it."""

@@ -1,0 +1,67 @@
+"""What does the control server need of the supervisor and of the loop? `linit.runtime` satisfies it; so does the small
+fake of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from linit.engine.effects import Answer, To
+from linit.engine.engine import Engine
+from linit.engine.events import Verb
+from linit.model.state import Finish
+
+
+class Loop(Protocol):
+    """The part of an event loop that is used here; asyncio's has it, and the runtime's Prelude."""
+
+    def time(self) -> float:
+        """Seconds on the monotonic clock, which is the engine's."""
+
+    def add_reader(self, fd: int, callback: Callable[..., Any], /, *args: Any) -> object: ...
+
+    def remove_reader(self, fd: int, /) -> object: ...
+
+    def add_writer(self, fd: int, callback: Callable[..., Any], /, *args: Any) -> object: ...
+
+    def remove_writer(self, fd: int, /) -> object: ...
+
+    def call_soon(self, callback: Callable[..., Any], /, *args: Any) -> object: ...
+
+
+class Supervised(Protocol):
+    """The part of the supervisor that is used here."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    def request(
+        self,
+        verb: Verb,
+        names: tuple[str, ...],
+        by: str,
+        on_answer: Callable[[Answer], object],
+        *,
+        cascade: bool = True,
+        only: bool = False,
+    ) -> object: ...
+
+    def reload_plan(
+        self, by: str, on_answer: Callable[[Answer], object], *, start_enabled: bool = True
+    ) -> object:
+        """Compile anew and put to use. The answer has a result for each service that is different; when there is no
+        plan, it has failed, with one result that names no service."""
+
+    def shutdown(self, finish: Finish, by: str) -> object: ...
+
+    def observe(self, callback: Callable[[Any], object]) -> object:
+        """Call back with every Transition, Told and BootFinished, and perhaps with other effects."""
+
+    def signal(self, name: str, number: int, to: To) -> object:
+        """Send a signal to processes of a service that has some."""
+
+    def status_text(self, name: str) -> str:
+        """What the service last said of itself, "" if nothing."""
+
+    def figures(self) -> dict[str, Any]:
+        """`wakeups` (of the loop), `orphans_reaped`, `logger_pid` (0: none), `logger_restarts`."""
