@@ -187,6 +187,7 @@ def _built(name: str, place: Place, kind: Kind, found: Mapping[str, Any]) -> Def
         success_statuses=tuple(sorted(set(success.get("statuses", (0,))))),
         success_signals=tuple(sorted(set(success.get("signals", ())))),
         stop_when_unneeded=found.get("stop_when_unneeded", False),
+        idle_s=found.get("idle", 0.0),
         execution=_execution(found),
     )
     return Definition(
@@ -261,7 +262,7 @@ def digest(service: Service) -> str:
         service.restart.policy.value,
         [service.start_timeout_s, service.stop_timeout_s, service.stop_to.value, service.stop_when_unneeded],
         [(step.signal, step.wait_s) for step in service.stop_steps],
-        [service.success_statuses, service.success_signals, service.prefer],
+        [service.success_statuses, service.success_signals, service.prefer, service.idle_s],
         [getattr(service.execution, name) for name in Execution.__slots__ if name != "output"],
         service.execution.output.value,
     ]

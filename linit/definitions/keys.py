@@ -237,6 +237,7 @@ KEYS: Final[dict[str, Key]] = {
     "conflicts": Key(NAMES, NOT_RUNLEVEL, appends=True),
     "prefer": Key(NAMES, appends=True),
     "early": Key(values.yes_or_no, RUNS),
+    "idle": Key(values.duration, RUNS),
     "stop_when_unneeded": Key(values.yes_or_no, NOT_RUNLEVEL),
     "ready": Key(readiness, frozenset({Kind.PROCESS})),
     "restart": Key(restart, RUNS),

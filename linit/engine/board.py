@@ -33,6 +33,8 @@ class Board:
         self._acts: deque[str] = deque()
         self._listed: set[str] = set()
         self.counts = dict.fromkeys(UnitState, 0)  # units by state; virtual names do not count
+        self.is_booting = False  # a runlevel is being reached
+        self.idlers: dict[str, None] = {}  # units that let the rest of the boot go first
         self.held = 0  # stopping units that wait for their dependents
         self.replace({service.name: service for service in services})
 
@@ -96,7 +98,12 @@ class Board:
     def is_stuck(self) -> bool:
         """Does something wait, while nothing has a process, a timer or an order under way that could end the wait?"""
         busy = self.counts[UnitState.STARTING] + self.counts[UnitState.STOPPING] + self.counts[UnitState.BACKOFF]
-        return busy == self.held and self.counts[UnitState.WAITING] + self.held > 0
+        return busy == self.held and not self.idlers and self.counts[UnitState.WAITING] + self.held > 0
+
+    @property
+    def is_calm(self) -> bool:
+        """Is nothing being started or stopped at the moment?"""
+        return not self.counts[UnitState.STARTING] and not self.counts[UnitState.STOPPING]
 
     def hold(self, unit: Unit) -> None:
         """A stop begins, with waiting for dependents."""
@@ -118,6 +125,7 @@ class Board:
             goal = hope and may_be_up(unit)
             if (goal, hope) != (unit.goal, unit.hope):
                 self._show(unit, (unit.state, goal, hope))
+                self.changed[unit.name] = None
             self._act(unit)
         while self._acts:
             name = self._acts.popleft()

@@ -69,6 +69,11 @@ class Engine:
         return self._finish
 
     @property
+    def open_requests(self) -> Iterable[Pending]:
+        """The requests that are still owed an answer, for reading."""
+        return self._ledger
+
+    @property
     def now_s(self) -> float:
         """The time of the last event."""
         return self._board.now_s
@@ -119,10 +124,12 @@ class Engine:
 
     def _settle(self) -> None:
         """Let every unit act that has something to do, then answer what is decided by it."""
+        self._board.is_booting = self._booting is not None
         while True:
             while (unit := self._board.next_to_act()) is not None:
                 self._lifecycle.advance(unit)
-            if not (self._let_go_of_unneeded() or self._break_wedge()):
+            is_over = self._board.is_calm and self._lifecycle.end_idling()
+            if not (is_over or self._let_go_of_unneeded() or self._break_wedge()):
                 break
         for name in self._board.changed:
             if name in self._board.units:

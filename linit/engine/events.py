@@ -71,6 +71,7 @@ class TimerKind(enum.Enum):
     RESPAWN = "respawn"  # the backoff delay is over
     HEALTHY = "healthy"  # up long enough: budget and delay are reset
     RELOAD = "reload"  # the reload command takes too long
+    IDLE = "idle"  # it has let the rest of the boot go first for long enough
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,11 +109,38 @@ class Lifecycle:
 
     def _advance_waiting(self, unit: Unit) -> None:
         if not unit.goal:
+            if unit.name in self.board.idlers:
+                self._stop_idling(unit)
             reason = self.board.why_not(unit)
             lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
             self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, reason)
         elif not unit.unmet and (unit.service.kind is not Kind.VIRTUAL or unit.ready):
-            self._begin_start(unit)
+            if unit.service.idle_s and self.board.is_booting:
+                self._idle(unit)
+            else:
+                self._begin_start(unit)
+
+    def _idle(self, unit: Unit) -> None:
+        """Let the rest of the boot go first, for a while."""
+        if unit.name not in self.board.idlers:
+            self.board.idlers[unit.name] = None
+            text = " and all else that starts"
+            unit.reason = Reason(Cause.WAITS_FOR, self.board.now_s, of="the boot", text=text)
+            self._arm(unit, TimerKind.IDLE, unit.service.idle_s)
+
+    def end_idling(self) -> bool:
+        """The rest of the boot is over, or has had its time: who let it go first starts now. Was there anybody?"""
+        idlers = [self.board.units[name] for name in self.board.idlers if name in self.board.units]
+        self.board.idlers.clear()
+        for unit in idlers:
+            self._stop_idling(unit)
+            if unit.state is UnitState.WAITING and unit.goal and not unit.unmet:
+                self._begin_start(unit)
+        return bool(idlers)
+
+    def _stop_idling(self, unit: Unit) -> None:
+        self.board.idlers.pop(unit.name, None)
+        self._disarm(unit, TimerKind.IDLE)
 
     def _advance_running(self, unit: Unit) -> None:
         if unit.service.kind is Kind.VIRTUAL and unit.goal and not unit.ready:
@@ -446,6 +473,10 @@ class Lifecycle:
             self._want(unit)
         elif event.kind is TimerKind.HEALTHY and unit.state is UnitState.UP:
             unit.budget = Budget()
+        elif event.kind is TimerKind.IDLE and unit.state is UnitState.WAITING:
+            self._stop_idling(unit)
+            if unit.goal and not unit.unmet:
+                self._begin_start(unit)
         elif event.kind is TimerKind.RELOAD and Role.RELOAD in unit.running:
             self._tell(unit, f"its reload command has not ended after {RELOAD_TIMEOUT_S:g} s")
 

@@ -97,8 +97,8 @@ class Ledger:
                 if due is not None:
                     yield due
 
-    def __len__(self) -> int:
-        return len(self._pending)
+    def __iter__(self) -> Iterator[Pending]:
+        return iter(self._pending.values())
 
 
 def answer(number: int, results: Mapping[str, tuple[Outcome, str]]) -> Answer:

@@ -65,5 +65,5 @@ IGNORED: Final[dict[tuple[UnitState, type], str]] = {
     **{(state, events.Emptied): "nothing waits for it" for state in (DOWN, WAITING, STARTING, UP, BACKOFF, FAILED)},
     **{(state, events.Ready): _OVER for state in (DOWN, WAITING, UP, STOPPING, BACKOFF, FAILED)},
     **{(state, events.ReadinessFailed): _OVER for state in (DOWN, WAITING, UP, STOPPING, BACKOFF, FAILED)},
-    **{(state, events.TimerFired): _STALE for state in (DOWN, WAITING, FAILED)},
+    **{(state, events.TimerFired): _STALE for state in (DOWN, FAILED)},
 }

@@ -56,7 +56,10 @@ class Reason:
 
     def __str__(self) -> str:
         """The words for it, to follow a state: `failed: exited with status 1`."""
-        words = WORDS[self.cause].format(
+        template = WORDS[self.cause]
+        if self.cause is Cause.RESPAWN_LIMIT and self.status is None:
+            template = "{text}"
+        words = template.format(
             of=self.of,
             by=self.by or "nobody known",
             text=self.text,

@@ -190,6 +190,7 @@ class Service:
     runlevels: tuple[str, ...] = ()  # where it is enabled
     broken: str = ""  # why it can never start ("definition", "cycle", ...): see Plan.faults; "" if it can
     broken_by: tuple[str, ...] = ()  # the texts of the faults that took it out, for `why`
+    idle_s: float = 0.0  # during a boot: how long it lets everything else go first
     digest: str = ""  # of the definition's meaning: a reload compares it
 
 

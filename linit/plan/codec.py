@@ -157,6 +157,7 @@ class _Encoder:
             service.runlevels,
             service.broken,
             service.broken_by,
+            service.idle_s,
             service.digest,
         ]
 
@@ -226,7 +227,7 @@ class _Decoder:
         (
             name, place, kind, description, run, pre, post, stop, reload, reload_signal, dependencies, prefer,
             readiness, restart, start_timeout_s, stop_timeout_s, stop_steps, stop_to, success_statuses, success_signals,
-            stop_when_unneeded, execution, runlevels, broken, broken_by, digest,
+            stop_when_unneeded, execution, runlevels, broken, broken_by, idle_s, digest,
         ) = row  # fmt: skip
         return Service(
             name,
@@ -254,6 +255,7 @@ class _Decoder:
             runlevels,
             broken,
             broken_by,
+            idle_s,
             digest,
         )
 

@@ -79,5 +79,6 @@ def _random_service(rng: random.Random, name: str, earlier: list[str], may_use_v
         start_timeout_s=rng.choice([5.0, 20.0]),
         stop_timeout_s=rng.choice([1.0, 5.0]),
         stop_when_unneeded=rng.random() < 0.1,
+        idle_s=rng.choice([0.0, 0.0, 0.0, 0.0, 2.0]) if kind == "process" else 0.0,
         **edges,
     )

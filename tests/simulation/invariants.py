@@ -134,6 +134,15 @@ def runs_do_not_overlap(world: Simulator) -> None:
     assert len(left) == len(set(left)), f"two runs at once of one of {sorted(left)}"
 
 
+def what_is_decided_is_answered(world: Simulator) -> None:
+    """No request waits for a service that rests and will not move."""
+    for pending in world.engine.open_requests:
+        for name in pending.open:
+            unit = world.engine.units[name]
+            is_open = unit.hope or not unit.state.is_at_rest_down
+            assert is_open, f"request {pending.id} waits for {name}, {unit.state.value}"
+
+
 def answered_at_most_once(world: Simulator) -> None:
     """No request gets two final answers."""
     for number, answers in world.answers.items():
@@ -162,6 +171,7 @@ ALL: tuple[Callable[[Simulator], None], ...] = (
     hard_dependents_do_not_outlive,
     virtual_names_mirror_providers,
     runs_do_not_overlap,
+    what_is_decided_is_answered,
     answered_at_most_once,
     stop_phases_fit,
 )

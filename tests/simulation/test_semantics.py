@@ -459,3 +459,64 @@ def test_the_last_provider_is_not_stopped_without_cascade() -> None:
     number = w.request(Verb.STOP, "exim", cascade=False)
     w.run()
     assert answer(w, number).outcome is Outcome.DONE
+
+
+def test_a_virtual_name_that_loses_its_provider_is_not_up_for_those_who_start_in_that_moment() -> None:
+    w = world(
+        {"dep": Behaviour(takes_s=50.0), "two": Behaviour(takes_s=90.0)},
+        one={"kind": "oneshot"},
+        two={"ready": True, "start_timeout_s": None},
+        mta={"kind": "virtual", "provided_by": ["one", "two"]},
+        dep={"need": ["one"], "ready": True},
+        late={"need": ["mta"], "use": ["dep"]},
+    )
+    w.request(Verb.START, "one", "two", "dep", "late")
+    w.run(until_s=10.0)
+    assert (w.state("mta"), w.state("late")) == (UP, WAITING)
+    w.request(Verb.STOP, "one")
+    assert (w.state("mta"), w.state("late")) == (BACKOFF, WAITING)
+    w.run()
+    assert w.transitions(UP)[-2:] == ["mta", "late"]
+
+
+def idle_world(takes_s: float) -> Simulator:
+    """A login that lets the rest of the boot go first for at most 5 s."""
+    w = world(
+        {"net": Behaviour(takes_s=takes_s)},
+        net={"ready": True},
+        web={"need": ["net"]},
+        getty={"idle_s": 5.0, "restart": "always"},
+        default={"kind": "runlevel", "want": ["getty", "net", "web"]},
+    )
+    w.request(Verb.START, "default")
+    return w
+
+
+def test_an_idle_service_starts_when_the_rest_of_the_boot_has_started() -> None:
+    """Type=idle of systemd.service(5): the prompt comes last."""
+    w = idle_world(takes_s=1.0)
+    w.run()
+    assert w.transitions(UP) == ["net", "web", "getty", "default"]
+    assert w.now_s < 1.1
+
+
+def test_an_idle_service_does_not_wait_for_longer_than_it_says() -> None:
+    w = idle_world(takes_s=20.0)
+    w.run(until_s=1.0)
+    assert (w.state("getty"), reason(w, "getty")) == (WAITING, "waits for the boot and all else that starts")
+    w.run()
+    (up_at_s,) = [
+        e.at_s for _, e in w.trace if isinstance(e, effects.Transition) and (e.name, e.after) == ("getty", UP)
+    ]
+    assert up_at_s == pytest.approx(5.0, abs=0.01)
+
+
+def test_an_idle_service_waits_only_during_a_boot() -> None:
+    w = idle_world(takes_s=1.0)
+    w.run()
+    w.request(Verb.STOP, "getty", "net")
+    w.run()
+    began_s = w.now_s
+    w.request(Verb.START, "getty", "net")
+    w.run(until_s=began_s + 0.01)
+    assert w.state("getty") is UP

@@ -30,7 +30,7 @@ HANDLED = {
     events.Emptied: {"stopping"},
     events.Ready: {"starting"},
     events.ReadinessFailed: {"starting"},
-    events.TimerFired: {"starting", "up", "stopping", "backoff"},
+    events.TimerFired: {"waiting", "starting", "up", "stopping", "backoff"},
 }
 
 
