@@ -76,10 +76,10 @@ def test_the_question_for_a_lease_is_asked_while_the_root_is_checked() -> None:
     assert up_at_s(machine, "network") < 5.0 < up_at_s(machine, "root") < up_at_s(machine, "dropbear")
 
 
-def test_without_a_lease_there_is_a_login_at_once_and_the_boot_ends() -> None:
+def test_without_a_lease_there_is_a_login_soon_and_the_boot_ends() -> None:
     """No lease in time fails what needs the network, and only that."""
     machine = booted(network=Behaviour(never_ready=True))
-    assert up_at_s(machine, "getty@ttyS0") < 3.0
+    assert up_at_s(machine, "getty@ttyS0") < 7.0  # `idle: 5s` lets the rest go first for no longer
     assert not_up(machine) == {"network": "failed", "net": "failed", "dropbear": "failed", "nginx": "failed"}
     (end,) = finished_boots(machine)
     assert end.at_s < 120.0
