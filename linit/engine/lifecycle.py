@@ -276,7 +276,9 @@ class Lifecycle:
 
     def _on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         if role is Role.RELOAD:
-            self._disarm(unit, TimerKind.RELOAD)
+            self.board.emit(DisarmTimer(unit.name, TimerKind.RELOAD))
+            if unit.state is UnitState.STOPPING:
+                self._stop_if_empty(unit)
         elif unit.state is UnitState.STARTING:
             self._on_end_while_starting(unit, role, reason, succeeded)
         elif unit.state is UnitState.UP and role is Role.MAIN and unit.service.kind is Kind.PROCESS:

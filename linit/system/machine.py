@@ -190,6 +190,7 @@ class Machine:
         logger = self._supervisor.logger if self._supervisor else None
         if logger is None:
             end_machine(finish, self._console)
+        logger.make_sure()
         end_machine(finish, self._console, logger.pid, logger.hang_up)
 
     # -- what should not happen

@@ -1,0 +1,228 @@
+"""How do the parts become a running linit? The same for PID 1 and for a supervisor that a user runs.
+
+The order is what makes a boot fast: the plan is read, the engine asked and the first services are spawned before
+asyncio, sockets and the control server are imported; while these load, the services run.
+
+    assembly = Assembly(paths, "system", surroundings)
+    found = plans.find(paths)                   # perhaps assembly.compile(), and find once more
+    supervisor = assembly.begin(found.plan)
+    supervisor.observe(...); supervisor.request(Verb.RUNLEVEL, ("default",), by)
+    assembly.serve()
+    finish = assembly.run()                     # returns when everything is down
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from linit.control.boot_record import BootRecord
+from linit.engine.effects import AllDown, Answer, Transition
+from linit.engine.engine import Engine
+from linit.model.paths import Paths
+from linit.model.service import Plan
+from linit.model.state import Finish, Outcome, UnitState
+from linit.runtime import plans
+from linit.runtime.failure import error_words
+from linit.runtime.loop import Prelude
+from linit.runtime.processes import Processes
+from linit.runtime.reap import Signals
+from linit.runtime.supervisor import Supervisor, Surroundings
+
+SYSTEM_DESCRIPTORS: Final = 524_288
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from linit.control.server import ControlServer
+
+
+class Assembly:
+    """A supervisor with everything around it.
+
+    `mode` is "system" or "user"; `compile_arguments` are the compiler's; `adapt` has the last word on every plan.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        mode: str,
+        surroundings: Surroundings,
+        compile_arguments: tuple[str, ...] = (),
+        adapt: Callable[[Plan], Plan] = lambda plan: plan,
+    ) -> None:
+        gc.disable()  # until everything that stays is there: decoding a plan makes no garbage
+        self.paths = paths
+        self.mode = mode
+        self.surroundings = surroundings
+        self.prelude = Prelude()
+        self.signals = Signals(self.prelude)
+        self.processes = Processes(self.prelude, self.signals)
+        self.compiler = plans.Compiler(self.prelude, self.processes, compile_arguments)
+        self.adapt = adapt
+        self.finish: Finish | None = None
+        self.control: ControlServer | None = None
+        self._record = BootRecord()  # of what happens before there is a control server to ask
+        self._supervisor: Supervisor | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_listening = False
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """There after `begin`."""
+        assert self._supervisor is not None, "linit bug: nothing has begun yet"
+        return self._supervisor
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """asyncio's loop; takes over from the prelude at its first use."""
+        if self._loop is None:
+            self._loop = self._make_loop()
+            self.prelude.hand_over(self._loop)
+        return self._loop
+
+    def compile(self) -> str:
+        """Have the plan made, and wait for it (at most `plans.LIMIT_S`); what went wrong, "" if there is a plan."""
+        problems: list[str] = []
+
+        def on_done(problem: str) -> None:
+            problems.append(problem)
+            self.loop.stop()
+
+        self.compiler.compile(on_done)
+        while not problems:
+            self.loop.run_forever()
+        return problems[0]
+
+    def begin(self, plan: Plan) -> Supervisor:
+        """Put a plan to use. Nothing is started yet."""
+        supervisor = Supervisor(Engine(self.adapt(plan)), self.prelude, self.paths, self.processes, self.surroundings)
+        supervisor.observe(self._record.note)
+        supervisor.observe(self._observe)
+        supervisor.renew_plan = self._renew_plan
+        self._supervisor = supervisor
+        return supervisor
+
+    def serve(self) -> None:
+        """Let asyncio take over, start the log process, and listen on the control socket."""
+        loop = self.loop
+        from linit.control.server import ControlServer
+        from linit.runtime.logger import Logger
+
+        supervisor = self.supervisor
+        stderr = self.surroundings.console if self.mode == "system" else 2
+        supervisor.logger = Logger(
+            self.prelude,
+            self.processes,
+            supervisor.pipes,
+            folder=self.paths.log,
+            stderr=stderr,
+            tell=supervisor.tell,
+        )
+        supervisor.logger.start()
+        self.control = ControlServer(supervisor, loop, self.paths, self.mode, self._record)
+        self._listen()
+        gc.freeze()  # what is there now stays: neither looked through again nor copied page by page after a fork
+        gc.enable()
+
+    def run(self) -> Finish:
+        """Run until everything is down, for whatever reason; what is to be done then."""
+        while self.finish is None:
+            try:
+                self.loop.run_forever()
+            except Exception as bug:
+                self.supervisor.confess("the loop", bug)
+        return self.finish
+
+    def close_logger(self) -> None:
+        """Wait until the log process has written everything; at most two seconds."""
+        logger = self.supervisor.logger
+        if logger is not None:
+            logger.close(self.loop.stop)
+            self.loop.run_forever()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self.control is not None:
+            self.control.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
+        self.signals.close()
+        if self._loop is not None:
+            self._loop.close()
+
+    def _make_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio
+        import selectors
+
+        class CountingSelector(selectors.DefaultSelector):
+            """Counts how often it came back from waiting."""
+
+            def select(selector, timeout: float | None = None) -> Any:
+                ready = super().select(timeout)
+                if self._supervisor is not None and (timeout is None or timeout > 0):
+                    self._supervisor.wakeups += 1
+                return ready
+
+        loop = asyncio.SelectorEventLoop(CountingSelector())
+        loop.set_exception_handler(self._on_exception)
+        return loop
+
+    def _on_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception in a callback of the loop: told, and the loop goes on."""
+        bug = context.get("exception") or RuntimeError(context.get("message"))
+        if self._supervisor is not None:
+            self._supervisor.confess(repr(context.get("handle", context.get("message"))), bug)
+
+    def _observe(self, effect: object) -> None:
+        if isinstance(effect, AllDown):
+            self.finish = effect.finish
+            if self._loop is not None:
+                self._loop.stop()
+        elif isinstance(effect, Transition) and effect.after is UnitState.UP and self.control is not None:
+            self._listen()
+
+    def _listen(self) -> None:
+        """Open the control socket. Where it cannot be yet (a root that is still read-only), tried again later."""
+        if self._is_listening or self.control is None:
+            return
+        try:
+            self.control.listen()
+        except OSError as error:
+            if self.mode == "user" or self.supervisor.engine.boot_state != "booting":
+                self._is_listening = True  # given up: said once
+                self.supervisor.tell(f"control socket: {error_words(error)}")
+        else:
+            self._is_listening = True
+            if self.mode == "user":
+                self.supervisor.tell(f"pid {os.getpid()} listens on {self.paths.control}")
+
+    def _renew_plan(self, number: int, by: str, on_answer: Callable[[Answer], object], *, start_enabled: bool) -> None:
+        def on_compiled(problem: str) -> None:
+            found = plans.find(self.paths) if not problem else plans.Found(None, problem)
+            if found.plan is None:
+                on_answer(Answer(number, Outcome.FAILED, (("", Outcome.FAILED, found.problem),)))
+            else:
+                self.supervisor.load_plan(self.adapt(found.plan), by, on_answer, start_enabled=start_enabled)
+
+        self.compiler.compile(on_compiled)
+
+
+def raise_descriptor_limit() -> tuple[tuple[str, int, int], ...]:
+    """Two descriptors are needed for each service: take all that we may. What commands get is the limit of before.
+
+    Source: getrlimit(2), proc_sys_fs(5) for nr_open.
+    """
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard
+    if os.geteuid() == 0:
+        wanted = max(hard, SYSTEM_DESCRIPTORS)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+    except (OSError, ValueError):
+        return ()
+    return (("nofile", soft, wanted),)

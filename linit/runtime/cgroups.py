@@ -1,0 +1,132 @@
+"""Which processes belong to a service? One cgroup (version 2) for each, where there are cgroups.
+
+The kernel keeps the list: nothing that a process does to its session or parent takes it off. Source: cgroups(7),
+the kernel's admin-guide/cgroup-v2 (cgroup.procs, cgroup.kill, cgroup.events).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from linit.runtime.loop import Loop
+
+SYSTEM_ROOT: Final = "/sys/fs/cgroup"
+FOLDER: Final = "linit"  # below the root: the cgroups of services
+
+
+class Cgroups:
+    """The cgroups of services, named after them, below `root`/linit. With `root` "" there are none.
+
+    On PID 1's first services the file system is not mounted yet: they get along without, later ones do not.
+    """
+
+    def __init__(self, root: str, loop: Loop, emptied: Callable[[str], None]) -> None:
+        self._root = root
+        self._folder = f"{root}/{FOLDER}"
+        self._loop = loop
+        self._emptied = emptied
+        self._epoll: select.epoll | None = None  # cgroup.events says POLLPRI, which asyncio cannot wait for
+        self._watched: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+
+    def create(self, name: str) -> str:
+        """The directory of the cgroup of a service, made if it is not there; "" where there are no cgroups.
+
+        Raises OSError when there are but none can be made.
+        """
+        if not self._root or not os.path.exists(f"{self._root}/cgroup.procs"):
+            return ""
+        folder = f"{self._folder}/{name}"
+        for path in (self._folder, folder):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o755)
+        return folder
+
+    def is_populated(self, folder: str) -> bool:
+        """Is a live process in the cgroup or below it? A zombie is none."""
+        try:
+            with open(f"{folder}/cgroup.events", encoding="ascii") as file:
+                return "populated 1" in file.read()
+        except OSError:
+            return False  # removed
+
+    def pids(self, folder: str) -> list[int]:
+        """The processes in the cgroup and below it."""
+        found: list[int] = []
+        for path in _walk(folder):
+            with contextlib.suppress(OSError), open(f"{path}/cgroup.procs", encoding="ascii") as file:
+                found += (int(line) for line in file if line != "0\n")  # 0: of another pid namespace
+        return found
+
+    def kill(self, folder: str) -> None:
+        """SIGKILL everything in the cgroup, also what is being forked at this moment."""
+        try:
+            fd = os.open(f"{folder}/cgroup.kill", os.O_WRONLY)
+        except FileNotFoundError:  # no such cgroup, or a kernel before 5.14
+            for pid in self.pids(folder):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return
+        try:
+            os.write(fd, b"1")
+        finally:
+            os.close(fd)
+
+    def watch(self, name: str, folder: str) -> None:
+        """Call `emptied(name)`, from the loop, when nothing is left in the cgroup. Raises OSError."""
+        if name in self._watched:
+            return
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            self._loop.add_reader(self._epoll.fileno(), self._changed)
+        fd = os.open(f"{folder}/cgroup.events", os.O_RDONLY)
+        self._watched[name] = fd
+        self._names[fd] = name
+        self._epoll.register(fd, select.EPOLLPRI)
+
+    def remove(self, name: str, folder: str) -> None:
+        """Forget an empty cgroup. What is not empty after all stays, and is used again at the next start."""
+        self._unwatch(name)
+        with contextlib.suppress(OSError):
+            for path in reversed(list(_walk(folder))):
+                os.rmdir(path)
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for name in list(self._watched):
+            self._unwatch(name)
+        if self._epoll is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
+
+    def _changed(self) -> None:
+        assert self._epoll is not None
+        for fd, _ in self._epoll.poll(0):
+            name = self._names[fd]
+            if b"populated 1" in os.pread(fd, 4096, 0):  # reading also clears POLLPRI
+                continue
+            self._unwatch(name)
+            self._emptied(name)
+
+    def _unwatch(self, name: str) -> None:
+        fd = self._watched.pop(name, -1)
+        if fd >= 0:
+            assert self._epoll is not None
+            del self._names[fd]
+            self._epoll.unregister(fd)
+            os.close(fd)
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """The cgroup and those below it, parents first. A service may have made some of its own."""
+    yield folder
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path)

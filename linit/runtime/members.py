@@ -1,0 +1,303 @@
+"""What runs for each service? Its commands are spawned and signalled here, and their ends become events.
+
+Everything that is left of a service when its commands have ended is found by its cgroup, else by its sessions. Only
+then, and after a kill, does anybody look: a service that runs costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from linit.engine.effects import Signal, To
+from linit.engine.events import Emptied, Event, Exited, Spawned, SpawnFailed
+from linit.model.state import Role
+from linit.runtime import sessions
+from linit.runtime.cgroups import Cgroups
+from linit.runtime.failure import error_words
+from linit.runtime.loop import Handle, Loop
+from linit.runtime.processes import Owner, Processes
+from linit.runtime.spawn import Launch
+
+# After a kill without cgroups, nobody says when the last process is gone if it was not ours to reap.
+LOOK_AGAIN_S: Final = 0.01
+LOOK_AGAIN_MAX_S: Final = 0.5
+# A stopped process (SIGSTOP, job control) gets these only when it runs again.
+NEEDS_CONT: Final = frozenset({signal.SIGTERM, signal.SIGHUP})
+
+
+@dataclass(slots=True)
+class _Group:
+    """The processes of one service."""
+
+    children: dict[int, Role | None] = field(default_factory=dict)  # ours, by pid; None: a probe
+    sessions: set[int] = field(default_factory=set)  # of those spawned without a cgroup
+    cgroup: str = ""  # its directory, "" if there is none
+    owes_emptied: bool = False
+    is_killed: bool = False
+    looks_again: Handle | None = None
+    look_delay_s: float = LOOK_AGAIN_S
+
+
+class Members:
+    """The processes of all services, by service name. `report` takes the events."""
+
+    def __init__(self, loop: Loop, processes: Processes, cgroup_root: str, report: Callable[[Event], None]) -> None:
+        self.report = report
+        self._loop = loop
+        self._processes = processes
+        self._cgroups = Cgroups(cgroup_root, loop, self._check)
+        self._groups: dict[str, _Group] = {}
+        self._unsettled: set[str] = set()  # owe Emptied, or have sessions without our child at their head
+        processes.after_reap(self._look_at_unsettled)
+
+    # -- commands
+
+    def spawn(self, name: str, role: Role, launch: Callable[[str], Launch]) -> None:
+        """Run a command of a service; `launch` is given the cgroup. Reports Spawned, then Exited; or SpawnFailed."""
+        self._start(name, role, launch, _Command(self, name, role))
+
+    def spawn_probe(self, name: str, launch: Callable[[str], Launch], owner: Owner) -> int:
+        """Run a readiness probe among the processes of a service; its pid, 0 if it could not be run."""
+        return self._start(name, None, launch, _Probe(self, name, owner))
+
+    def _start(self, name: str, role: Role | None, launch: Callable[[str], Launch], owner: Owner) -> int:
+        group = self._groups.setdefault(name, _Group())
+        try:
+            cgroup = self._cgroups.create(name)
+        except OSError as error:
+            owner.failed(0, f"cgroup {error_words(error)}")
+            return 0
+        group.cgroup = cgroup or group.cgroup
+        pid = self._processes.start(launch(cgroup), owner)
+        if pid:
+            group.children[pid] = role
+            if not cgroup:
+                group.sessions.add(pid)
+        return pid
+
+    # -- who is there
+
+    def names(self) -> list[str]:
+        """The services of which a process may be left."""
+        return [name for name in self._groups if not self.is_empty(name)]
+
+    def main_pid(self, name: str) -> int:
+        """The main process of a service; 0 if none runs."""
+        group = self._groups.get(name)
+        return next((pid for pid, role in group.children.items() if role is Role.MAIN), 0) if group else 0
+
+    def pids(self, name: str) -> list[int]:
+        """Every process of a service. Reads its cgroup, or all of /proc: for people who ask."""
+        group = self._groups.get(name)
+        if group is None:
+            return []
+        found = set(group.children)
+        if group.cgroup:
+            found.update(self._cgroups.pids(group.cgroup))
+        if group.sessions:
+            with contextlib.suppress(OSError):
+                found.update(sessions.members(group.sessions))
+        return sorted(found)
+
+    def has(self, name: str, pid: int) -> bool:
+        """Is `pid` a process of the service?"""
+        group = self._groups.get(name)
+        if group is None:
+            return False
+        if pid in group.children:
+            return True
+        if group.cgroup and pid in self._cgroups.pids(group.cgroup):
+            return True
+        return bool(group.sessions) and sessions.session_of(pid) in group.sessions
+
+    def is_empty(self, name: str) -> bool:
+        """Is no process of the service left?"""
+        group = self._groups.get(name)
+        if group is None:
+            return True
+        if group.children or (group.cgroup and self._cgroups.is_populated(group.cgroup)):
+            return False
+        _forget_ended_sessions(group)
+        return not group.sessions
+
+    # -- signals
+
+    def signal(self, effect: Signal) -> None:
+        """Send a signal. Nothing to send it to is no error.
+
+        Without cgroups TO ALL is to the first process group of each session: a shell's background jobs, if it has job
+        control, get KILL only.
+        """
+        group = self._groups.get(effect.name)
+        if group is None:
+            return
+        if effect.to is To.MAIN:
+            pids = {pid for pid, role in group.children.items() if role is Role.MAIN}
+            process_groups: set[int] = set()
+        else:
+            # Our own children by pid, too: one forked just now has not entered its cgroup or session yet.
+            process_groups = {one for one in group.sessions if one not in group.children or _leads(one)}
+            pids = group.children.keys() - process_groups
+            if group.cgroup:
+                pids |= set(self._cgroups.pids(group.cgroup))
+        numbers = (effect.signal, signal.SIGCONT) if effect.signal in NEEDS_CONT else (effect.signal,)
+        for number in numbers:
+            _kill(pids, number)
+            for one in process_groups:
+                sessions.send(one, number)
+
+    def kill_all(self, name: str) -> None:
+        """SIGKILL every process of a service. Reports Emptied when none is left, at once if none was there.
+
+        Raises OSError when the cgroup cannot be killed.
+        """
+        group = self._groups.setdefault(name, _Group())
+        group.is_killed = True
+        group.look_delay_s = LOOK_AGAIN_S
+        self._owe(name, group)
+        self._kill(group)
+        self._check(name)
+
+    def _kill(self, group: _Group) -> None:
+        _kill(group.children, signal.SIGKILL)
+        if group.cgroup:
+            self._cgroups.kill(group.cgroup)
+        if group.sessions and not sessions.kill(group.sessions):
+            # What is left, if anything, are zombies whose parents, gone to other sessions, do not reap them.
+            group.sessions &= group.children.keys()
+
+    # -- ends
+
+    def child_ended(self, name: str, pid: int) -> bool:
+        """One of our children was reaped. Is anything left of the service? If so, Emptied is owed from now on."""
+        group = self._groups[name]
+        self._drop(name, group, pid)
+        left = not self.is_empty(name)
+        if left:
+            self._owe(name, group)  # paid at the end of this round of reaping at the earliest: after Exited
+        return left
+
+    def probe_ended(self, name: str, pid: int) -> None:
+        """A probe was reaped, or a command that never executed: nothing is owed for it."""
+        self._drop(name, self._groups[name], pid)
+
+    def retire(self, name: str) -> None:
+        """A service came to rest: its cgroup is given back if nothing runs in it."""
+        group = self._groups.get(name)
+        if group is not None and not group.owes_emptied and self.is_empty(name):
+            if group.cgroup:
+                self._cgroups.remove(name, group.cgroup)
+            del self._groups[name]
+            self._unsettled.discard(name)
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        self._cgroups.close()
+
+    def _drop(self, name: str, group: _Group, pid: int) -> None:
+        group.children.pop(pid, None)
+        if pid in group.sessions:
+            if sessions.exists(pid):
+                self._unsettled.add(name)  # its number is not used again while others are in the group
+            else:
+                group.sessions.discard(pid)
+
+    def _owe(self, name: str, group: _Group) -> None:
+        group.owes_emptied = True
+        self._unsettled.add(name)
+        if group.cgroup and (group.is_killed or not group.children):
+            with contextlib.suppress(OSError):  # no descriptor left, or the cgroup is gone: each reaping looks
+                self._cgroups.watch(name, group.cgroup)
+
+    def _look_at_unsettled(self) -> None:
+        for name in list(self._unsettled):
+            self._check(name)
+
+    def _check(self, name: str) -> None:
+        """Report Emptied if it is owed and true; after a kill without cgroups, look again later."""
+        group = self._groups.get(name)
+        if group is None:
+            self._unsettled.discard(name)
+        elif self.is_empty(name):
+            self._unsettled.discard(name)
+            if group.looks_again:
+                group.looks_again.cancel()
+                group.looks_again = None
+            if group.owes_emptied:
+                group.owes_emptied = group.is_killed = False
+                self.report(Emptied(name))
+        elif group.is_killed and group.sessions - group.children.keys() and group.looks_again is None:
+            when = self._loop.time() + group.look_delay_s
+            group.looks_again = self._loop.call_at(when, self._kill_again, name)
+
+    def _kill_again(self, name: str) -> None:
+        """Without cgroups a process may fork while we read /proc, and the end of another's child is not told."""
+        group = self._groups[name]
+        group.looks_again = None
+        group.look_delay_s = min(2 * group.look_delay_s, LOOK_AGAIN_MAX_S)
+        self._kill(group)
+        self._check(name)
+
+
+@dataclass(slots=True)
+class _Command:
+    """A command of a service, as the owner of its process."""
+
+    members: Members
+    name: str
+    role: Role
+
+    def executing(self, pid: int) -> None:
+        self.members.report(Spawned(self.name, self.role, pid))
+
+    def exited(self, pid: int, status: int) -> None:
+        left = self.members.child_ended(self.name, pid)
+        self.members.report(Exited(self.name, self.role, status, left))
+
+    def failed(self, pid: int, text: str) -> None:
+        self.members.probe_ended(self.name, pid)
+        self.members.report(SpawnFailed(self.name, self.role, text))
+
+
+@dataclass(slots=True)
+class _Probe:
+    """A probe: not reported, but one of the service's processes as long as it runs."""
+
+    members: Members
+    name: str
+    owner: Owner
+
+    def executing(self, pid: int) -> None:
+        self.owner.executing(pid)
+
+    def exited(self, pid: int, status: int) -> None:
+        self.members.probe_ended(self.name, pid)
+        self.owner.exited(pid, status)
+
+    def failed(self, pid: int, text: str) -> None:
+        self.members.probe_ended(self.name, pid)
+        self.owner.failed(pid, text)
+
+
+def _forget_ended_sessions(group: _Group) -> None:
+    """A number that is free again may soon be somebody else's."""
+    group.sessions = {one for one in group.sessions if one in group.children or sessions.exists(one)}
+
+
+def _leads(pid: int) -> bool:
+    """Has our child become the leader of its group, which it does before it executes?"""
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+def _kill(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)

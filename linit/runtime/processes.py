@@ -1,0 +1,112 @@
+"""Which children do we have, and who wants to hear about them?
+
+Everything that linit runs comes through here: commands of services, probes, the log process, the compiler. The order
+of what an owner hears is fixed: first that the program executes (or cannot), then that it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from linit.runtime.failure import errno_words
+from linit.runtime.loop import Loop
+from linit.runtime.reap import Signals, reap_all
+from linit.runtime.spawn import GATE_MAX_BYTES, Launch, fork_exec
+
+
+class Owner(Protocol):
+    """Who hears about a child: `executing` and later `exited`, or `failed` and nothing else."""
+
+    def executing(self, pid: int) -> None:
+        """execve(2) succeeded."""
+
+    def exited(self, pid: int, status: int) -> None:
+        """The program ended and was reaped; `status` as waitpid(2) gives it."""
+
+    def failed(self, pid: int, text: str) -> None:
+        """The program could not be run; the child that was to become it is reaped. Pid 0: there was no child."""
+
+
+@dataclass(slots=True)
+class _Child:
+    owner: Owner
+    gate: int  # -1: read
+    failure: str = ""  # the step that failed
+
+
+class Processes:
+    """All children of this process, and the orphans that become its children.
+
+    `confess(what, bug)` is told of a bug in an owner; whoever has a place for that sets it.
+    """
+
+    def __init__(self, loop: Loop, signals: Signals) -> None:
+        self.confess: Callable[[str, Exception], None] = _raise
+        self.orphans_reaped = 0
+        self._loop = loop
+        self._signals = signals
+        self._children: dict[int, _Child] = {}
+        self._after_reap: list[Callable[[], None]] = []
+        signals.on(signal.SIGCHLD, self.reap)
+
+    def start(self, launch: Launch, owner: Owner) -> int:
+        """Run a program; its pid, or 0 if there is no process to be had, which `owner.failed` was told then."""
+        try:
+            pid, gate = fork_exec(launch, self._signals.handled, self._signals.ignored)
+        except OSError as error:
+            owner.failed(0, f"fork: {errno_words(error.errno or 0)}")
+            return 0
+        self._children[pid] = _Child(owner, gate)
+        self._loop.add_reader(gate, self._read_gate, pid)
+        return pid
+
+    def after_reap(self, callback: Callable[[], None]) -> None:
+        """Call back after each round of reaping, when all owners have been told."""
+        self._after_reap.append(callback)
+
+    def reap(self) -> None:
+        """Collect every child that has ended."""
+        # All are collected before any is told of: who looks what is left of a service finds no zombies of ours.
+        for pid, status in list(reap_all()):
+            try:
+                self._ended(pid, status)
+            except Exception as bug:  # the statuses that follow are read and would be lost
+                self.confess(f"the end of pid {pid}, wait status {status}", bug)
+        for callback in self._after_reap:
+            callback()
+
+    def _ended(self, pid: int, status: int) -> None:
+        child = self._children.get(pid)
+        if child is None:
+            self.orphans_reaped += 1
+            return
+        if child.gate >= 0:
+            self._read_gate(pid)
+        del self._children[pid]
+        if child.failure:
+            child.owner.failed(pid, child.failure)
+        else:
+            child.owner.exited(pid, status)
+
+    def _read_gate(self, pid: int) -> None:
+        """The gate is readable, or its process dead: closed by execve(2), or the text of the step that failed."""
+        child = self._children[pid]
+        text = b""
+        with contextlib.suppress(BlockingIOError):  # dead before it wrote anything: its exit status tells
+            text = os.read(child.gate, GATE_MAX_BYTES)
+        self._loop.remove_reader(child.gate)
+        os.close(child.gate)
+        child.gate = -1
+        if text:
+            child.failure = text.decode("utf-8", "replace")  # told when the child is reaped, which is at once
+        else:
+            child.owner.executing(pid)
+
+
+def _raise(_what: str, bug: Exception) -> None:
+    raise bug

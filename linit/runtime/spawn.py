@@ -1,0 +1,322 @@
+"""How does a program of a service come to run? fork(2), a fixed row of steps in the child, execve(2).
+
+What the child inherits of PID 1 is nothing but what `Launch` says. Each step that fails is named, with its path and
+errno, through a pipe that is closed by a successful execve(2): `gate`. The caller reads it when its loop says so and
+never waits for it. Source: fork(2), execve(2), setsid(2), tty_ioctl(4), proc(5), cgroups(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+
+from linit.model.service import Execution
+from linit.runtime import accounts
+from linit.runtime.failure import errno_words, error_words
+
+PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
+GATE_MAX_BYTES: Final = 4000  # below PIPE_BUF: a failure is written, and read, whole
+CANNOT_RUN_STATUS: Final = 127  # of a child that never got to execve(2), as of a shell
+TTY_MODE: Final = 0o620
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One program to run, and everything about its surroundings.
+
+    `output`: a descriptor of ours, or a path that the child opens. `keep`: (descriptor of ours, its number in the
+    child). `cgroup`: the directory of a cgroup that exists; "" for none. `environment` and `rlimits` are what linit
+    adds to the service's own, which win.
+    """
+
+    argv: tuple[str, ...]
+    execution: Execution = field(default_factory=Execution)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    output: int | str = "/dev/null"
+    tty: str = ""
+    cgroup: str = ""
+    keep: tuple[tuple[int, int], ...] = ()
+    rlimits: tuple[tuple[str, int, int], ...] = ()
+
+
+class StepFailed(Exception):
+    """A step of the child's set-up cannot be done; the text names it."""
+
+
+def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int] = ()) -> tuple[int, int]:
+    """Start a child; (its pid, the gate): a non-blocking descriptor that reads as end-of-file when the program
+    executes, else as the text of what went wrong.
+
+    `handled`, `ignored`: the signals that this process does not leave at their default. Raises OSError when there is
+    no process or descriptor to be had.
+    """
+    gate, far_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        # A signal between fork and execve would run our handler in the child, which writes to our wake-up pipe:
+        # a TERM for a service would look like one for PID 1.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, handled)
+        try:
+            pid = os.fork()
+            if not pid:
+                _become(launch, far_end, (*handled, *ignored))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    except OSError:
+        os.close(gate)
+        raise
+    finally:
+        os.close(far_end)
+    return pid, gate
+
+
+@dataclass(slots=True)
+class _Child:
+    """What the steps share."""
+
+    launch: Launch
+    gate: int
+    not_default: Collection[int]
+    account: accounts.Account | None = None
+
+
+def _become(launch: Launch, gate: int, not_default: Collection[int]) -> NoReturn:
+    """The child's whole life before its program."""
+    child = _Child(launch, gate, not_default)
+    name = "set-up"
+    try:
+        for name, step in STEPS:  # noqa: B007 the handler below wants the name of the step that failed
+            step(child)
+    except StepFailed as failed:
+        _say(child, str(failed))
+    except OSError as error:
+        _say(child, f"{name}{' ' if error.filename is not None else ': '}{error_words(error)}")
+    except BaseException as error:  # a bug must not leave a second PID 1 behind
+        _say(child, f"{name}: {type(error).__name__}: {error}")
+    os._exit(CANNOT_RUN_STATUS)
+
+
+def _say(child: _Child, text: str) -> None:
+    # Nobody is left to hear that the gate is broken, too.
+    with contextlib.suppress(OSError):
+        os.write(child.gate, text.encode("utf-8", "surrogateescape")[:GATE_MAX_BYTES])
+
+
+def _signals(child: _Child) -> None:
+    for number in child.not_default:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _session(_child: _Child) -> None:
+    os.setsid()
+
+
+def _cgroup(child: _Child) -> None:
+    """The child moves itself, before its program runs: no grandchild can be born outside."""
+    if child.launch.cgroup:
+        _write(f"{child.launch.cgroup}/cgroup.procs", "0")
+
+
+def _descriptors(child: _Child) -> None:
+    """0, 1, 2 and what `keep` says; everything else is closed, also what somebody forgot to mark close-on-exec."""
+    launch = child.launch
+    # Every source is first moved out of the way of every target: the gate's number may be a readiness descriptor's.
+    above = 1 + max(2, *(number for _, number in launch.keep)) if launch.keep else 3
+    child.gate = fcntl.fcntl(child.gate, fcntl.F_DUPFD_CLOEXEC, above)
+    kept = [(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above), number) for fd, number in launch.keep]
+    if isinstance(launch.output, int):
+        output = fcntl.fcntl(launch.output, fcntl.F_DUPFD_CLOEXEC, above)
+    else:
+        output = os.open(launch.output, os.O_WRONLY | os.O_NOCTTY)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(_nothing_to_read(), 0)
+    for fd, number in kept:
+        os.dup2(fd, number)
+    low = 3
+    for number in sorted({child.gate, *(number for _, number in kept if number > 2)}):
+        os.closerange(low, number)
+        low = number + 1
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+
+
+def _nothing_to_read() -> int:
+    """A descriptor that is at its end. /dev/null; before /dev is there, a pipe that nobody writes to."""
+    try:
+        return os.open("/dev/null", os.O_RDONLY)
+    except FileNotFoundError:
+        end, far_end = os.pipe()
+        os.close(far_end)
+        return end
+
+
+def _tty(child: _Child) -> None:
+    """The terminal becomes 0, 1, 2 and the controlling terminal; root's services also own it.
+
+    When the session that we lead here ends, the kernel hangs the line up. Source: tty_ioctl(4), credentials(7).
+    """
+    if not child.launch.tty:
+        return
+    import termios  # only services with a terminal pay for it
+
+    # Without O_NONBLOCK the open of a serial line waits for a carrier.
+    fd = os.open(child.launch.tty, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    is_root = os.geteuid() == 0
+    try:
+        fcntl.ioctl(fd, termios.TIOCSCTTY, 1 if is_root else 0)  # 1: taken from a session that still has it
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, child.launch.tty) from error
+    if is_root:
+        uid = accounts.user(child.launch.execution.user).uid if child.launch.execution.user else 0
+        # A read-only /dev, or no group tty: the line still works.
+        with contextlib.suppress(OSError, accounts.UnknownAccount):
+            os.fchown(fd, uid, accounts.group_id("tty"))
+            os.fchmod(fd, TTY_MODE)
+    for number in (0, 1, 2):
+        os.dup2(fd, number)
+    os.close(fd)
+
+
+def _umask(child: _Child) -> None:
+    os.umask(child.launch.execution.umask)
+
+
+def _nice(child: _Child) -> None:
+    if child.launch.execution.nice:
+        os.setpriority(os.PRIO_PROCESS, 0, child.launch.execution.nice)
+
+
+def _oom_score_adj(child: _Child) -> None:
+    wanted = child.launch.execution.oom_score_adj
+    try:
+        _write("/proc/self/oom_score_adj", str(wanted))
+    except OSError:
+        # 0 is everybody's default: before /proc is mounted, or unprivileged, it is no reason to stay down.
+        if wanted:
+            raise
+
+
+def _rlimits(child: _Child) -> None:
+    limits = (*child.launch.rlimits, *child.launch.execution.rlimits)
+    if not limits:
+        return
+    import resource  # only services with limits pay for it
+
+    for name, soft, hard in limits:
+        number = getattr(resource, f"RLIMIT_{name.upper()}", None)
+        if number is None:
+            raise StepFailed(f'rlimits: the kernel has no limit "{name}"')
+        try:
+            resource.setrlimit(number, (soft, hard))
+        except ValueError as error:  # setrlimit(2) said EINVAL, or EPERM for a raised hard limit
+            raise StepFailed(f"rlimits: {name}: {error}") from error
+        except OSError as error:
+            raise StepFailed(f"rlimits: {name}: {error_words(error)}") from error
+
+
+def _user(child: _Child) -> None:
+    wanted = child.launch.execution
+    if not wanted.user and not wanted.group and wanted.groups is None:
+        return
+    try:
+        account = accounts.user(wanted.user) if wanted.user else None
+        gid = accounts.group_id(wanted.group) if wanted.group else account.gid if account else os.getegid()
+        if wanted.groups is not None:
+            groups = [gid, *(accounts.group_id(name) for name in wanted.groups)]
+        else:
+            groups = accounts.group_ids_of(account, gid) if account else [gid]
+    except accounts.UnknownAccount as unknown:
+        raise StepFailed(f"user: {unknown}") from unknown
+    child.account = account
+    uid = account.uid if account else os.getuid()
+    if os.geteuid() and (uid, gid, wanted.groups) == (os.geteuid(), os.getegid(), None):
+        return  # we are that user already, and without the right to say so once more
+    os.setgroups(groups)
+    os.setgid(gid)
+    if account:
+        os.setuid(uid)
+
+
+def _directory(child: _Child) -> None:
+    os.chdir(child.launch.execution.directory)
+
+
+def _exec(child: _Child) -> None:
+    environment = dict(child.launch.environment)
+    if child.account:
+        environment |= {
+            "HOME": child.account.home,
+            "USER": child.account.name,
+            "LOGNAME": child.account.name,
+            "SHELL": child.account.shell,
+        }
+    environment |= child.launch.execution.environment
+    argv = child.launch.argv
+    if "/" in argv[0]:
+        _exec_file(argv[0], argv, environment)
+    else:
+        _exec_found(argv, environment)
+
+
+def _exec_file(path: str, argv: tuple[str, ...], environment: Mapping[str, str]) -> NoReturn:
+    try:
+        os.execve(path, argv, environment)
+    except OSError as error:
+        hint = ""
+        if error.errno == errno.ENOENT and os.path.exists(path):
+            hint = "; the file is there, the interpreter or loader that it asks for is not"
+        elif error.errno == errno.ENOEXEC:
+            hint = "; neither a program of this machine nor a script that begins with #!"
+        raise StepFailed(f"exec {path}: {errno_words(error.errno or 0)}{hint}") from error
+
+
+def _exec_found(argv: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    """Search PATH as execvp(3) does: a file that may not be run is remembered, and named if no other is found."""
+    path = environment.get("PATH", PATH)
+    refused = ""
+    for folder in path.split(":"):
+        candidate = f"{folder or '.'}/{argv[0]}"
+        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
+            _exec_file(candidate, argv, environment)
+        if not refused and os.path.isfile(candidate):
+            refused = candidate
+    if refused:
+        raise StepFailed(f"exec {refused}: {errno_words(errno.EACCES)}")
+    raise StepFailed(f"exec {argv[0]}: not found in PATH ({path})")
+
+
+def _write(path: str, text: str) -> None:
+    """Write to a file of the kernel in one write(2)."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    finally:
+        os.close(fd)
+
+
+# In this order. The session comes before the terminal, which only a session leader can take; the cgroup, the
+# priorities and the limits before the user, who may not set them; the directory after, as the user must be able to
+# enter it.
+STEPS: Final[tuple[tuple[str, Callable[[_Child], None]], ...]] = (
+    ("signals", _signals),
+    ("session", _session),
+    ("cgroup", _cgroup),
+    ("output", _descriptors),
+    ("tty", _tty),
+    ("umask", _umask),
+    ("nice", _nice),
+    ("oom_score_adj", _oom_score_adj),
+    ("rlimits", _rlimits),
+    ("user", _user),
+    ("directory", _directory),
+    ("exec", _exec),
+)
