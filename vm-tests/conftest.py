@@ -1,0 +1,92 @@
+"""Fixtures of the tests that boot machines.
+
+One image is built for the session. Each machine has a fresh overlay of it, so no test sees what another wrote. When a
+test fails while machines are up, its report shows their state, the console's end and the logs of the services.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from panux.image.progress import Progress
+from panux.machine.machine import Machine
+from panux.preparation import Prepared, prepare
+
+NewMachine = Callable[..., Machine]
+LIVE: list[Machine] = []
+"""The machines that have not been closed, for the reports of failures."""
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Prepared:
+    """The image of this clone, built if need be, and how guests run on this host."""
+    return prepare(Progress(stream=sys.__stderr__ or sys.stderr))
+
+
+def opened(prepared: Prepared, **options: Any) -> Machine:
+    """A machine that is off."""
+    machine = Machine(prepared.image, prepared.accelerator, key=prepared.key, **options)
+    LIVE.append(machine)
+    return machine
+
+
+def closed(machine: Machine) -> None:
+    """Ends a machine; its QEMU must be gone afterwards."""
+    LIVE.remove(machine)
+    machine.close()
+    assert not machine.is_running
+
+
+@pytest.fixture
+def new_machine(prepared: Prepared) -> Iterator[NewMachine]:
+    """Makes machines that are off: `new_machine(arguments="...", memory_mib=..., ...)`, see Machine."""
+    made: list[Machine] = []
+
+    def make(**options: Any) -> Machine:
+        made.append(opened(prepared, **options))
+        return made[-1]
+
+    yield make
+    for machine in made:
+        closed(machine)
+
+
+@pytest.fixture
+def machine(prepared: Prepared) -> Iterator[Machine]:
+    """A machine of this test's own, booted to the runlevel default."""
+    machine = opened(prepared)
+    try:
+        machine.start()
+        machine.wait_for_runlevel("default")
+        yield machine
+    finally:
+        closed(machine)
+
+
+@pytest.fixture(scope="module")
+def booted(prepared: Prepared) -> Iterator[Machine]:
+    """A machine that the tests of a module share, booted to the runlevel default: leave it as you found it."""
+    machine = opened(prepared)
+    try:
+        machine.start()
+        machine.wait_for_runlevel("default")
+        yield machine
+    finally:
+        closed(machine)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to the report of a failure what its machines looked like."""
+    report = yield
+    if report.failed and item.get_closest_marker("vm"):
+        for number, machine in enumerate(LIVE, start=1):
+            report.sections.append((f"machine {number}", machine.diagnosis()))
+    return report

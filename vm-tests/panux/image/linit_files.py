@@ -1,0 +1,138 @@
+"""How does linit lie in the image?
+
+The sources of this repository are copied below /usr/lib/linit; small launchers set Python's path, isolated from
+environment and site files (python -IS), since PID 1 must not depend on either. Runlevels become symbolic links in
+/etc/linit/runlevels, which is where an administrator changes them. At last the plan is compiled into the image.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from panux.faults import BuildError
+from panux.image.owners import Owners
+from panux.image.python_library import OWN, GuestPython, compile_sources, copy_sources
+
+SERVICES: Final = "usr/lib/linit/services"
+RUNLEVELS: Final = "etc/linit/runlevels"
+PLAN: Final = "var/lib/linit/plan.msgpack"
+LAUNCHER: Final = """\
+#!/usr/bin/python3.13 -IS
+import sys
+
+sys.path[:] = [
+    "/usr/lib/python3.13",
+    "/usr/lib/python3.13/lib-dynload",
+    "/usr/lib/linit/python",
+    "/usr/lib/python3/dist-packages",
+]
+from {module} import main
+
+sys.exit(main())
+"""
+LAUNCHERS: Final = {"usr/sbin/linit": "linit.__main__", "usr/bin/linitctl": "linitctl.main"}
+LINKS: Final = {
+    "usr/sbin/init": "linit",
+    "usr/sbin/poweroff": "../bin/linitctl",
+    "usr/sbin/reboot": "../bin/linitctl",
+    "usr/sbin/halt": "../bin/linitctl",
+    "usr/sbin/shutdown": "../bin/linitctl",
+}
+
+
+def install_linit(repository: Path, tree: Path) -> None:
+    """Copies linit, linitctl and the service definitions of `repository` into `tree`, and compiles their bytecode."""
+    copy_sources(repository / "linit", tree / OWN / "linit")
+    copy_sources(repository / "ctl", tree / OWN / "linitctl")
+    (tree / OWN).mkdir(parents=True, exist_ok=True)
+    compile_sources(tree, [OWN])
+    for name, module in LAUNCHERS.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(LAUNCHER.format(module=module))
+        (tree / name).chmod(0o755)
+    for name, target in LINKS.items():
+        (tree / name).unlink(missing_ok=True)
+        (tree / name).symlink_to(target)
+    install_services(repository / "services", tree)
+
+
+def install_services(source: Path, tree: Path) -> None:
+    """Copies definitions with their drop-ins, and turns `runlevels/RUNLEVEL/NAME` links into those of the image."""
+    services = tree / SERVICES
+    services.mkdir(parents=True, exist_ok=True)
+    for file in sorted(source.glob("*.yaml")):
+        shutil.copyfile(file, services / file.name)
+    for folder in sorted(source.glob("*.d")):
+        (services / folder.name).mkdir(exist_ok=True)
+        for file in sorted(folder.iterdir()):
+            shutil.copy(file, services / folder.name / file.name)
+    for link in sorted((source / "runlevels").glob("*/*")):
+        enable(tree, link.parent.name, link.name, Path(os.readlink(link)).name)
+
+
+def enable(tree: Path, runlevel: str, name: str, file: str) -> None:
+    """Makes the link by which the service `name`, defined in `file`, is in a runlevel."""
+    link = tree / RUNLEVELS / runlevel / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"/{SERVICES}/{file}")
+
+
+def compile_plan(tree: Path) -> str:
+    """Compiles the plan into `tree` with the image's own interpreter; what the compiler said.
+
+    Raises BuildError with the compiler's message where it fails.
+    """
+    if not (tree / OWN / "linit" / "compiler.py").is_file():
+        return "no linit.compiler in this tree: the image is without a plan"
+    plan = tree / PLAN
+    plan.parent.mkdir(parents=True, exist_ok=True)
+    python = GuestPython(tree)
+    ended = subprocess.run(
+        python.command("-m", "linit.compiler", "compile", "--root", str(tree), "--output", str(plan)),
+        env=python.environment(tree / OWN), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if ended.returncode or not plan.is_file():
+        raise BuildError(f"the service definitions cannot be compiled:\n{ended.stdout}{ended.stderr}".rstrip())
+    return (ended.stdout + ended.stderr).strip()
+
+
+def overlay(source: Path, modes: Path, tree: Path, owners: Owners) -> None:
+    """Copies the folder `source` over `tree`, with owners and permissions from the table in the file `modes`.
+
+    A file that the table does not name belongs to root and is 644, or 755 if it is executable in `source`. Lines of
+    the table: `PATH MODE USER GROUP`, users and groups by name; `#` begins a comment. Raises BuildError for a line
+    that is otherwise, or that names what is not there.
+    """
+    for file in sorted(source.rglob("*")):
+        target = tree / file.relative_to(source)
+        if file.is_symlink():
+            target.unlink(missing_ok=True)
+            target.symlink_to(os.readlink(file))
+        elif file.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif file.name != ".gitkeep":
+            target.unlink(missing_ok=True)
+            shutil.copyfile(file, target)
+            target.chmod(0o755 if os.access(file, os.X_OK) else 0o644)
+    users, groups = numbers(tree / "etc/passwd"), numbers(tree / "etc/group")
+    for number, line in enumerate(modes.read_text().splitlines() if modes.is_file() else (), start=1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            path, mode, user, group = words
+            owner, permissions = (users[user], groups[group]), int(mode, 8)
+            (tree / path.lstrip("/")).chmod(permissions & 0o777)
+        except (ValueError, KeyError, OSError) as error:
+            raise BuildError(f"{modes}:{number}: found '{line}', expected PATH MODE USER GROUP ({error!r})") from error
+        owners.entries[path.lstrip("/")] = (*owner, permissions)
+
+
+def numbers(file: Path) -> dict[str, int]:
+    """Names and numbers of a passwd(5) or group(5) file."""
+    return {line.split(":")[0]: int(line.split(":")[2]) for line in file.read_text().splitlines()}

@@ -1,0 +1,1 @@
+"""Machines: QEMU processes that run an image, and the ways to speak to what runs inside."""
