@@ -36,10 +36,12 @@ def stops_run_in_reverse(world: Simulator) -> None:
     """What is needed gets no stop signal and no stop command while a dependent still has processes."""
     units = world.engine.units
     for effect in world.last_effects:
-        is_stop = isinstance(effect, Signal) or (isinstance(effect, Spawn) and effect.role is Role.STOP)
-        if not is_stop:
+        if isinstance(effect, Signal):
+            name = effect.name
+        elif isinstance(effect, Spawn) and effect.role is Role.STOP:
+            name = effect.service.name
+        else:
             continue
-        name = effect.service.name if isinstance(effect, Spawn) else effect.name
         if units[name].state is not UnitState.STOPPING or units[name].goal or units[name].bouncing:
             continue
         for other, edge in world.engine.links.dependents(name):

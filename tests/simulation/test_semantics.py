@@ -41,9 +41,8 @@ def test_need_pulls_in_and_waits_until_it_is_up() -> None:
 
 
 def test_what_does_not_depend_starts_at_once_together() -> None:
-    w = world(
-        **{f"s{n}": {"ready": True} for n in range(5)}, all={"kind": "target", "want": [f"s{n}" for n in range(5)]}
-    )
+    services: dict[str, dict[str, Any]] = {f"s{n}": {"ready": True} for n in range(5)}
+    w = world(all={"kind": "target", "want": list(services)}, **services)
     w.request(Verb.START, "all")
     w.run()
     starts = [at_s for at_s, effect in w.trace if isinstance(effect, effects.Spawn)]
