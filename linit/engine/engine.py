@@ -437,7 +437,7 @@ class Engine:
             self._wish(unit, Desired.DOWN, Reason(Cause.REMOVED, self._board.now_s, by=event.by), Verb.STOP)
             return "removed"
         unit.removed = False
-        if unit.state.is_at_rest_down or new.kind in PROCESSLESS:
+        if unit.state.is_at_rest_down or new.kind in PROCESSLESS or new.digest == unit.service.digest:
             unit.service, unit.next_service, unit.is_outdated = new, None, False
             if old.broken != new.broken and unit.state.is_at_rest_down:
                 if new.broken:

@@ -519,3 +519,14 @@ def test_an_idle_service_waits_only_during_a_boot() -> None:
     w.request(Verb.START, "getty", "net")
     w.run(until_s=began_s + 0.01)
     assert w.state("getty") is UP
+
+
+def test_a_running_service_that_is_enabled_is_not_out_of_date() -> None:
+    """Being enabled is no part of what a definition means."""
+    w = world(a={}, default={"kind": "runlevel"})
+    w.request(Verb.START, "default", "a")
+    w.run()
+    new = plan({"a": {"runlevels": ("default",)}, "default": {"kind": "runlevel", "want": ["a"]}})
+    w.tell(events.PlanLoaded(99, new, "tester", start_enabled=False))
+    unit = w.engine.units["a"]
+    assert (unit.service.runlevels, unit.is_outdated, unit.state) == (("default",), False, UP)

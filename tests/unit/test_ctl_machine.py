@@ -8,7 +8,7 @@ from argparse import Namespace
 from io import StringIO
 
 import pytest
-from linitctl import machine
+import linitctl.machine as machine
 from linitctl.client import NoAnswer
 from linitctl.failure import Failure
 from linitctl.session import Session
