@@ -14,7 +14,7 @@ import os
 import re
 import subprocess
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -173,7 +173,7 @@ class Archive:
             raise FetchError(f"apt-get {arguments[0]}: {complaints(ended.stderr or ended.stdout)}")
         return ended.stdout
 
-    def apt_with_status(self, verb: str, names: list[str], directory: Path, show: Progress.Percent) -> None:
+    def apt_with_status(self, verb: str, names: list[str], directory: Path, show: Callable[[float], None]) -> None:
         """Runs apt-get with its progress protocol on standard output (apt's README.progress-reporting)."""
         command = ["apt-get", verb, "-q", "-o", "APT::Status-Fd=1", *names]
         with subprocess.Popen(

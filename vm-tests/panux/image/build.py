@@ -217,8 +217,8 @@ def make_image(base: Path, sources: Sources, packages: list[Package], image: Ima
             install_image_services(own / "services", tree)
             (tree / "root/.ssh/authorized_keys").write_bytes(sources.authorized_key.read_bytes())
             set_times(tree)
-        with progress.step("compile the plan") as step:
-            step.show_note(linit_files.compile_plan(tree))
+        with progress.step("compile the plan"):
+            linit_files.compile_plan(tree)
         with progress.step("make the file system and the initramfs"):
             shutil.copyfile(base / "vmlinux", new / "vmlinux")
             modules = [base / "tree" / module for module in json.loads((base / "modules.json").read_text())]

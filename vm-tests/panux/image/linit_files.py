@@ -82,13 +82,11 @@ def enable(tree: Path, runlevel: str, name: str, file: str) -> None:
     link.symlink_to(f"/{SERVICES}/{file}")
 
 
-def compile_plan(tree: Path) -> str:
-    """Compiles the plan into `tree` with the image's own interpreter; what the compiler said.
+def compile_plan(tree: Path) -> None:
+    """Compiles the plan into `tree` with the image's own interpreter.
 
     Raises BuildError with the compiler's message where it fails.
     """
-    if not (tree / OWN / "linit" / "compiler.py").is_file():
-        return "no linit.compiler in this tree: the image is without a plan"
     plan = tree / PLAN
     plan.parent.mkdir(parents=True, exist_ok=True)
     python = GuestPython(tree)
@@ -98,7 +96,6 @@ def compile_plan(tree: Path) -> str:
     )  # fmt: skip
     if ended.returncode or not plan.is_file():
         raise BuildError(f"the service definitions cannot be compiled:\n{ended.stdout}{ended.stderr}".rstrip())
-    return (ended.stdout + ended.stderr).strip()
 
 
 def overlay(source: Path, modes: Path, tree: Path, owners: Owners) -> None:

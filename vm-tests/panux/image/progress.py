@@ -24,16 +24,10 @@ class Step:
         """Shows how far the step is, 0 to 100."""
         self.show(f"{percent:3.0f} %")
 
-    def show_note(self, note: str) -> None:
-        """Shows what the step is at."""
-        self.show(note)
-
 
 @dataclass(slots=True)
 class Progress:
     """Writes to `stream`; `quiet` leaves only what is written with `say`."""
-
-    Percent = Callable[[float], None]
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     quiet: bool = False
