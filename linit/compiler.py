@@ -19,13 +19,16 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from linit import VERSION
 from linit.model.paths import Paths
 from linit.model.place import Fault, Severity
 from linit.model.service import Kind, Plan, Service
 from linit.plan import codec, freshness
+
+if TYPE_CHECKING:
+    from linit.definitions import Definitions, Generated
 
 DONE: Final = 0
 ERRORS: Final = 1
@@ -37,10 +40,20 @@ PLAN_MODE: Final = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose definitions: `paths` as the machine sees them, `root` where that machine's root is on this one."""
+    """Whose definitions: `paths` as the machine sees them, `root` where that machine's root is on this one.
+
+    `with_generators`: run its generators? None: unless it is another machine, whose programs this one does not run
+    without being told to, and which finds the plan out of date on its first boot if it has any.
+    """
 
     paths: Paths
     root: str = ""
+    with_generators: bool | None = None
+
+    @property
+    def runs_generators(self) -> bool:
+        """Are they to be run?"""
+        return not self.root if self.with_generators is None else self.with_generators
 
     def outputs(self, asked: str) -> tuple[str, ...]:
         """Where the plan may be written, best first."""
@@ -85,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("files", nargs="*", metavar="PATH", help="only these files and folders, by themselves")
     verify.set_defaults(run=_verify_command)
     for command in (compile_, verify):
+        command.add_argument("--generators", action="store_true", help="run those of --root DIR, too")
         command.add_argument("--root", default="", metavar="DIR", help="the root of the machine that is meant")
         command.add_argument("--user", default="", metavar="DIR", help="the folder of a supervisor run by a user")
         command.add_argument("--json", action="store_true", help="for programs")
@@ -95,14 +109,33 @@ def _place(options: argparse.Namespace) -> Place:
     if options.user:
         return Place(Paths.user(os.path.abspath(options.user)))
     root = os.path.abspath(options.root) if options.root else ""
-    return Place(Paths.system(), "" if root == "/" else root)
+    return Place(Paths.system(), "" if root == "/" else root, with_generators=options.generators or None)
+
+
+def generate(place: Place) -> Generated:
+    """What the generators of `place` write."""
+    from linit import generators
+
+    act = generators.run if place.runs_generators else generators.not_run
+    return act(place.paths, place.root)
+
+
+def read(place: Place, generated: Generated | None = None) -> Definitions:
+    """Everything that was written for `place`, by people and by generators (which are run unless that was done)."""
+    from linit import definitions
+
+    return definitions.read(place.paths, place.root, generated or generate(place))
 
 
 def build(place: Place) -> Plan:
     """Read, resolve and check everything. Raises nothing for what a person wrote."""
-    from linit import definitions, graph
+    return plan_of(read(place))
 
-    read = definitions.read(place.paths, place.root)
+
+def plan_of(read: Definitions) -> Plan:
+    """The plan that follows from definitions."""
+    from linit import graph
+
     resolved = graph.resolve(read)
     faults = _in_order((*read.faults, *resolved.faults))
     return Plan(resolved.services, faults, resolved.cuts, read.sources, time.time(), VERSION)
@@ -116,7 +149,8 @@ def compile_plan(place: Place, output: str = "", force: bool = False) -> Compile
             found = _fresh(path, place.root)
             if found is not None:
                 return found
-    plan = build(place)
+    generated = generate(place)
+    plan = plan_of(read(place, generated))
     data = codec.encode(plan)
     complaints: list[str] = []
     for path in outputs:
@@ -125,8 +159,16 @@ def compile_plan(place: Place, output: str = "", force: bool = False) -> Compile
         except OSError as error:
             complaints.append(f"{path}: the plan cannot be written ({error.strerror})")
         else:
+            _keep(generated, place)
             return Compiled(plan, path, complaints=tuple(complaints))
     return Compiled(plan, "", complaints=tuple(complaints))
+
+
+def _keep(generated: Generated, place: Place) -> None:
+    from linit import generators
+
+    if place.runs_generators:
+        generators.keep(generated, place.paths, place.root)
 
 
 def _fresh(path: str, root: str) -> Compiled | None:

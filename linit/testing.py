@@ -10,14 +10,15 @@
 
 What is said before the first question (`fail`, `hang`, `takes` ...) holds for the boot; the first question, wish or
 crash lets it run until everything is at rest. Nothing is started on this machine and nobody waits: a boot of a minute
-takes milliseconds. No pytest is needed; any `assert` will do.
+takes milliseconds. No pytest is needed; any `assert` will do. With `linit.pytest_plugin` a test that fails shows
+what happened.
 """
 
 from __future__ import annotations
 
 import os
 import signal as signals
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -44,7 +45,7 @@ def simulate(
     *,
     root: str | os.PathLike[str] = "",
     runlevel: str = DEFAULT_RUNLEVEL,
-    durations: Known = {},  # noqa: B006 - it is only read
+    durations: Known | None = None,
     assumed_s: float = ASSUMED_S,
 ) -> Boot:
     """A machine with the definitions in a folder, about to boot `runlevel`.
@@ -56,9 +57,12 @@ def simulate(
     `durations`: of starts, in seconds by name, or a file of them (`linitctl report --json`); others take `assumed_s`.
     Raises FileNotFoundError, `durations.DurationsError`, `world.UnknownName`.
     """
-    known = durations if isinstance(durations, Mapping) else measured.load(os.fspath(durations))
+    if durations is None or isinstance(durations, Mapping):
+        known = measured.read(dict(durations or {}), "durations")
+    else:
+        known = measured.load(os.fspath(durations))
     place = _place(os.fspath(services), os.fspath(root))
-    return Boot(compiler.build(place), runlevel, Durations(measured.read(dict(known), "durations"), assumed_s))
+    return Boot(compiler.build(place), runlevel, Durations(known, assumed_s))
 
 
 def _place(services: str, root: str) -> compiler.Place:
@@ -88,6 +92,8 @@ class Boot:
         self.world: Simulator = world.of(plan, self.durations)
         self._runlevel = runlevel
         self._has_begun = False
+        for observer in _observers:
+            observer(self)
 
     # -- how processes behave from their next start on -----------------------------------------------------------
 
@@ -235,6 +241,12 @@ class Boot:
         links = explain.chain(self.world.engine, name)
         return " ".join(f"{link['name']} {_is(link['state'])}: {link['text']}." for link in links)
 
+    def story(self) -> str:
+        """What happened so far, a line for each change: `  0.100 s  db: up (ready)`. Without runlevels and the like."""
+        changes = world.transitions(self.world)
+        shown = (each for each in changes if self._service(each.name).kind not in world.NAMING_KINDS)
+        return "\n".join(f"{each.at_s:9.3f} s  {each.name}: {each.after.value} ({each.reason})" for each in shown)
+
     def faults(self, *severities: str) -> tuple[str, ...]:
         """What is wrong with the definitions (`error`, `warning`, `note`; errors if none is named), as texts."""
         wanted = {Severity(each) for each in severities or ("error",)}
@@ -264,6 +276,14 @@ class Boot:
 
     def _behave(self, name: str, **changes: object) -> None:
         self.world.behaviours[name] = replace(self.world.behaviour(name), **changes)  # type: ignore[arg-type]
+
+
+_observers: list[Callable[[Boot], None]] = []
+
+
+def observe(observer: Callable[[Boot], None]) -> None:
+    """Have each machine shown to `observer` when it is made."""
+    _observers.append(observer)
 
 
 def _is(state: str) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,6 +71,7 @@ class Folders:
     masks: dict[str, str] = field(default_factory=dict)  # service: the file that masks it
     sources: list[Source] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    generated: dict[str, bytes] = field(default_factory=dict)  # what is on no disk: path to content
 
     def real(self, path: str) -> str:
         """Where `path` is on this machine."""
@@ -85,7 +86,7 @@ class Folders:
         except OSError as error:
             self._folder_failed(folder, error)
             return []
-        self.sources.append(Source(folder, status.st_size, _recorded_time(status), entries_digest(names)))
+        self.sources.append(Source(folder, status.st_size, recorded_time(status), entries_digest(names)))
         return names
 
     def _folder_failed(self, folder: str, error: OSError) -> None:
@@ -117,8 +118,23 @@ class Folders:
             if name.endswith(SUFFIX):
                 there.setdefault(name, f"{folder}/{name}")
 
+    def add_generated(self, files: Mapping[str, bytes]) -> None:
+        """Definitions and drop-ins that generators wrote: weaker than every folder."""
+        for path in sorted(files):
+            folder, _, name = path.rpartition("/")
+            if not name.endswith(SUFFIX):
+                continue
+            self.generated[path] = files[path]
+            if folder.endswith(DROP_IN_SUFFIX):
+                service = folder.rpartition("/")[2].removesuffix(DROP_IN_SUFFIX)
+                self.drop_ins.setdefault(service, {}).setdefault(name, path)
+            else:
+                self.files.setdefault(name, path)
+
     def read(self, path: str) -> File | None:
         """A file's text; None for one of length 0 or a link to /dev/null, which mask. It becomes a source."""
+        if path in self.generated:
+            return _decoded(path, self.generated[path])
         real = f"{self.root}{path}"
         if os.path.islink(real):
             if os.readlink(real) == "/dev/null":
@@ -153,7 +169,7 @@ def _whole(path: str, found: str, expected: str) -> Fault:
     return Fault(Severity.ERROR, Place(path), "", found, expected)
 
 
-def _recorded_time(status: os.stat_result) -> int:
+def recorded_time(status: os.stat_result) -> int:
     """0, which never matches, where a later write could leave the same time: then the hash decides."""
     return 0 if time.time_ns() - status.st_mtime_ns < RACY_NS else status.st_mtime_ns
 
@@ -168,7 +184,7 @@ def _content(path: str, real: str) -> tuple[bytes, Source]:
         data = file.read(FILE_MAX_BYTES + 1)
     size = max(status.st_size, len(data))
     sha256 = hashlib.sha256(data).hexdigest() if len(data) <= FILE_MAX_BYTES else ""
-    return data, Source(path, size, _recorded_time(status), sha256)
+    return data, Source(path, size, recorded_time(status), sha256)
 
 
 def _decoded(path: str, data: bytes) -> File:

@@ -59,6 +59,20 @@ def scan(folder: str, folders: Folders) -> Runlevels:
     return found
 
 
+def add_generated(found: Runlevels, files: Mapping[str, bytes]) -> None:
+    """The entries that generators wrote, besides those that are there: `FOLDER/runlevels/RUNLEVEL/NAME`."""
+    for path in sorted(files):
+        folder, _, name = path.rpartition("/")
+        above, _, runlevel = folder.rpartition("/")
+        if not above.endswith("/runlevels"):
+            continue
+        there = next((each for each in found.enabled if each.runlevel == runlevel), None)
+        if there is None:
+            found.enabled.append(Enabled(runlevel, Place(folder), ((name, Place(path)),)))
+        elif name not in (member for member, _ in there.members):
+            found.enabled[found.enabled.index(there)] = replace(there, members=(*there.members, (name, Place(path))))
+
+
 def _members(folder: str, folders: Folders) -> Iterator[tuple[str, Place]]:
     for name in folders.names_in(folder):
         path = f"{folder}/{name}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,6 +17,7 @@ from linit.definitions import runlevels
 from linit.definitions.definition import Definition, instance_of, is_name
 from linit.definitions.document import Document, Map, Text, parse, quoted, shown
 from linit.definitions.folders import SUFFIX, File, Folders, scan
+from linit.definitions.generated import NOTHING, Generated
 from linit.definitions.machine import Machine
 from linit.definitions.merging import merged
 from linit.definitions.nearest import suggestion
@@ -59,14 +60,25 @@ class _Written:
         return reading.read(name, self.top, tuple(self.faults))
 
 
-def read(paths: Paths, root: str = "") -> Definitions:
-    """The definitions and runlevels of the machine whose root is the folder `root` ("": this machine).
-
-    `paths` and all places are as that machine sees them.
+def read(paths: Paths, root: str = "", generated: Generated = NOTHING) -> Definitions:
+    """The definitions and runlevels of the machine whose root is the folder `root` ("": this machine); weaker than
+    they, what generators wrote. `paths` and all places are as that machine sees them.
     """
     folders = scan(paths.services, root)
     enabled = runlevels.scan(paths.runlevels, folders)
+    folders.add_generated(generated.files)
+    runlevels.add_generated(enabled, generated.files)
+    folders.sources.extend(generated.sources)
+    folders.faults.extend(generated.faults)
     return _read(folders, enabled, root)
+
+
+def errors_in(files: Mapping[str, bytes]) -> list[Fault]:
+    """What is wrong with generated definitions by themselves."""
+    folders = Folders()
+    folders.add_generated(files)
+    read = _read(folders, runlevels.Runlevels(), "")
+    return [fault for fault in read.faults if fault.severity is Severity.ERROR]
 
 
 def read_paths(paths: Iterable[str], root: str = "") -> Definitions:

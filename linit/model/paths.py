@@ -17,6 +17,8 @@ class Paths:
     run: str
     log: str
     state: str
+    generators: tuple[str, ...] = ()  # strongest first, as `services`
+    generated: str = ""  # where what they wrote is kept for people to read
 
     @staticmethod
     def system(root: str = "") -> Paths:
@@ -34,6 +36,8 @@ class Paths:
             run=f"{root}/run/linit",
             log=f"{root}/var/log/linit",
             state=f"{root}/var/lib/linit",
+            generators=(f"{root}/etc/linit/generators", f"{root}/usr/lib/linit/generators"),
+            generated=f"{root}/var/lib/linit/generated",
         )
 
     @staticmethod
@@ -48,4 +52,6 @@ class Paths:
             run=f"{folder}/run",
             log=f"{folder}/log",
             state=f"{folder}/run",
+            generators=(f"{folder}/generators",),
+            generated=f"{folder}/run/generated",
         )

@@ -203,9 +203,16 @@ class CutEdge:
     cycle: tuple[str, ...]
 
 
+KERNEL_SIZE: Final = -2  # of a source that only its text tells: linit.plan.freshness
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file or folder that the plan was made from. For a folder, `sha256` is that of its sorted entry names."""
+    """A file or folder that the plan was made from. For a folder, `sha256` is that of its sorted entry names.
+
+    Of what the kernel makes up when it is read (/proc, /sys) size and time say nothing: `size` is KERNEL_SIZE, and
+    `sha256` holds, in two lines, the beginnings of the words that matter ("": all) and these words as they were.
+    """
 
     path: str
     size: int

@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from linit.model.service import Source
+from linit.model.service import KERNEL_SIZE, Source
 
 ABSENT_SIZE: Final = -1  # of a source that was not there, or could not be read, when the plan was made
 CHUNK_BYTES: Final = 1 << 16
+KERNEL_TEXT_MAX: Final = 1 << 16  # letters of a file of the kernel that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ def examine(sources: Iterable[Source], root: str = "") -> Freshness:
     changed: list[str] = []
     moved: list[Source] = []
     for source in sources:
+        if source.size == KERNEL_SIZE:
+            beginnings, _, words = source.sha256.partition("\n")
+            if kernel_words(root + source.path, beginnings) != words:
+                changed.append(source.path)
+            continue
         try:
             status = os.stat(root + source.path)
         except OSError:
@@ -51,6 +57,21 @@ def examine(sources: Iterable[Source], root: str = "") -> Freshness:
         else:
             moved.append(Source(source.path, status.st_size, status.st_mtime_ns, source.sha256))
     return Freshness(tuple(changed), tuple(moved))
+
+
+def kernel_words(path: str, beginnings: str = "") -> str:
+    """What a file of /proc or /sys says: its words with one blank between them; of a folder the names in it; "" when
+    it cannot be read. With `beginnings` (words, too) only words that begin with one of them: what else stands on
+    the kernel command line is of no interest to who asks for `console=`."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            found = file.read(KERNEL_TEXT_MAX).split()
+    except IsADirectoryError:
+        found = sorted(os.listdir(path))
+    except OSError:
+        return ""
+    wanted = tuple(beginnings.split())
+    return " ".join(word for word in found if not wanted or word.startswith(wanted))
 
 
 def digest(path: str, status: os.stat_result) -> str:

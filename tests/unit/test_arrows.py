@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parents[2]
-COMPILER_ONLY = {"linit.definitions", "linit.graph", "linit.importers", "linit.compiler"}
+COMPILER_ONLY = {
+    "linit.definitions", "linit.graph", "linit.importers", "linit.compiler", "linit.generators", "linit.planning",
+    "linit.testing",
+}  # fmt: skip
 RUNTIME_SIDE = ("runtime", "logs", "control", "system")
 NOT_IN_PID_1 = {"yaml", "networkx", "psutil", "subprocess", "threading", "logging", "multiprocessing", "concurrent"}
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from linit.testing import Boot, simulate
 
 SHOP = {
     "db": "run: [/bin/db]\nready: notify\nrestart: {policy: on_failure, delay: 1s, limit: 2}\n",
-    "cache": "run: [/bin/cache]\n",
+    "cache": "run: [/bin/cache]\nrestart: never\n",
     "init-db": "kind: oneshot\nrun: [/bin/init]\nneed: db\nstart_timeout: 30\n",
     "shop": "run: [/bin/shop]\nneed: init-db\nuse: cache\nready: {tcp: 80}\n",
     "spare": "run: [/bin/spare]\n",
@@ -203,6 +206,40 @@ def test_what_is_wrong_with_the_definitions_can_be_asked(folder: Path) -> None:
         f"{folder}/spare.yaml:2:1: found unknown key 'ned', expected a key of a definition; did you mean 'need'?",
     )
     assert boot.state("spare") == "failed"
+
+
+def test_the_story_is_told_as_a_console_would(folder: Path) -> None:
+    (folder / "runlevels/default/shop").unlink()
+    boot = simulate(folder)
+    boot.miss("cache")
+    boot.run()
+    assert boot.story().splitlines() == [
+        f"    0.000 s  cache: waiting (wanted by runlevel default ({folder}/runlevels/default/cache))",
+        "    0.000 s  cache: starting (starting)",
+        "    0.001 s  cache: failed (could not be run: execve: ENOENT)",
+    ]
+
+
+def test_the_plug_in_shows_what_happened_when_a_test_fails(folder: Path) -> None:
+    """pytest -p linit.pytest_plugin"""
+    test = folder / "test_shop.py"
+    test.write_text(
+        "from linit.testing import simulate\n"
+        "def test_before():\n"
+        f"    assert simulate({str(folder)!r}).state('shop') == 'up'\n"
+        "def test_shop():\n"
+        f"    boot = simulate({str(folder)!r})\n"
+        "    boot.fail('init-db')\n"
+        "    assert boot.state('shop') == 'up'\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "linit.pytest_plugin", "-p", "no:cacheprovider", str(test)]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, stdin=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )  # fmt: skip
+    assert ran.returncode == 1
+    assert ran.stdout.count("simulated machine") == 1
+    assert "init-db: failed (exited with status 1)" in ran.stdout
 
 
 def test_the_root_of_an_image_is_read_as_it_would_read_itself(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""When something is wrong before there is a graph: a person is let in, or linit helps itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from panux.machine.machine import Machine
+
+pytestmark = pytest.mark.vm
+
+PLAN = "/var/lib/linit/plan.msgpack"
+
+
+def test_a_corrupt_plan_is_made_anew_during_the_boot(machine: Machine) -> None:
+    """The definitions are what counts; a plan is only their image."""
+    machine.succeed(f"dd if=/dev/urandom of={PLAN} bs=1k count=4 2>/dev/null")
+    machine.reboot()
+    assert machine.boot_report()["failed"] == []
+    assert "up to date" in machine.succeed("linitctl compile"), "the plan that was made was kept for the next boot"
+
+
+def test_a_plan_that_is_older_than_a_definition_is_made_anew(machine: Machine) -> None:
+    """PID 1 stats the files; only the compiler reads them."""
+    machine.copy_in(b"run: [sleep, '1000']\n", "/etc/linit/services/fresh.yaml")
+    machine.succeed("ln -s ../../services/fresh.yaml /etc/linit/runlevels/default/fresh")
+    machine.reboot()
+    machine.wait_for_service("fresh")
+
+
+def test_without_plan_and_compiler_there_is_a_shell_that_says_why(machine: Machine) -> None:
+    """And its end tries again: a person who repairs needs no second boot."""
+    compiler = "/usr/lib/linit/python/linit/compiler.py"
+    machine.succeed(f"rm {PLAN}; mv {compiler} {compiler}.away")
+    machine.succeed("rm -f /usr/lib/linit/python/linit/__pycache__/compiler.*")
+    begin = len(machine.console.text)
+    machine.execute("kill -TERM 1", check_answer=False)
+    machine.wait_for_console(r"plan\.msgpack.*\n(.*\n)*.*# $", begin)
+    machine.console.type(f"mount -o remount,rw /; mv {compiler}.away {compiler}; mount -o remount,ro /; exit\n")
+    machine.wait_for_runlevel("default")
+    assert machine.boot_report()["failed"] == []
+
+
+def test_an_emergency_shell_on_request_does_not_need_the_graph(new_machine: Callable[..., Machine]) -> None:
+    """`linit.emergency` on the kernel command line; when the shell ends the boot goes on."""
+    machine = new_machine()
+    machine.start("linit.emergency")
+    found = machine.wait_for_console(r"a root shell before any service(.*\n)+.*# $")
+    machine.console.type("echo services: $(ls /run/linit | grep -c control)\n")
+    machine.wait_for_console(r"^services: 0$", found.end())
+    machine.console.type("exit\n")
+    machine.wait_for_runlevel("default")
+    assert machine.boot_report()["failed"] == []
