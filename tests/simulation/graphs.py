@@ -40,7 +40,7 @@ def service(name: str, **keys: Any) -> Service:
     return Service(name, WRITTEN, kind=kind, dependencies=edges, restart=restart, readiness=readiness, **keys)
 
 
-def plan(services: Mapping[str, Mapping[str, Any]]) -> Plan:
+def plan(services: Mapping[str, Any]) -> Plan:
     """A plan of services written as `service` takes them."""
     return Plan(tuple(service(name, **dict(keys)) for name, keys in sorted(services.items())))
 

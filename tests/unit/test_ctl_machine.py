@@ -7,8 +7,8 @@ import signal
 from argparse import Namespace
 from io import StringIO
 
+import linitctl.machine
 import pytest
-import linitctl.machine as machine
 from linitctl.client import NoAnswer
 from linitctl.failure import Failure
 from linitctl.session import Session
@@ -16,6 +16,8 @@ from linitctl.session import Session
 from linit.control.authorisation import Peer
 
 from .control_world import Ran, service, world
+
+machine = linitctl.machine
 
 
 def system_session() -> tuple[Session, StringIO]:

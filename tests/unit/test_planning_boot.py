@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ SHOP = {
 }
 
 
-def planned(services: dict[str, dict[str, object]], **durations: float) -> boot_plan.BootPlan:
+def planned(services: dict[str, Any], **durations: float) -> boot_plan.BootPlan:
     return boot_plan.of(plan(services), Durations(durations))
 
 
