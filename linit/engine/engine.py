@@ -164,7 +164,7 @@ class Engine:
             unit = board.units[name]
             unit.given_up = Reason(Cause.CYCLE, board.now_s, text=" -> ".join([*loop, loop[0]]))
             if unit.state is UnitState.STOPPING:
-                self._lifecycle.stop_unheld(unit)
+                self._lifecycle.stopping.go(unit)
             board.look(unit)
         return bool(loop) or self._fail_what_waits_for_nobody()
 

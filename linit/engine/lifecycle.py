@@ -1,12 +1,10 @@
-"""How does one unit get up, and down again? The steps of a start and of a stop, and what an exit leads to.
+"""What does a unit do next? Its way towards its goal, the steps of a start, and what an exit leads to.
 
-A start runs `pre`, the main command, waits for readiness, runs `post`. A stop waits for dependents, runs the stop
-commands, sends the stop signals with their delays, then SIGKILL. Each has a timer, so each ends.
+A start runs `pre`, the main command, waits for readiness, runs `post`. How it gets down is `stopping`'s.
 """
 
 from __future__ import annotations
 
-import signal
 from typing import Final
 
 from linit.engine import events
@@ -15,28 +13,24 @@ from linit.engine.edges import provides, waits
 from linit.engine.effects import (
     ArmTimer,
     DisarmTimer,
-    KillAll,
     Signal,
-    Spawn,
     To,
-    Told,
     UnwatchReadiness,
     WatchReadiness,
 )
 from linit.engine.events import TimerKind
 from linit.engine.links import PROCESSLESS
+from linit.engine.orders import arm, disarm, limit_of, spawn, tell
 from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
+from linit.engine.stopping import Stopping
 from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.engine.wishes import choose_provider
 from linit.model.reason import Cause, Reason
-from linit.model.service import Command, EdgeKind, Kind, ReadinessKind, StopStep, StopTo
+from linit.model.service import EdgeKind, Kind, ReadinessKind
 from linit.model.state import Desired, Role, UnitState
 
-KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an uninterruptible sleep
 RELOAD_TIMEOUT_S: Final = 60.0
-FOREVER_S: Final = 1e9
-UNDO_NOTHING: Final = 1 << 30  # as `index` of a stop: what never was up runs no stop command
 
 
 class Lifecycle:
@@ -44,6 +38,7 @@ class Lifecycle:
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        self.stopping = Stopping(board, self._on_stopped)
 
     # -- towards the goal ----------------------------------------------------------------------------------------
 
@@ -126,7 +121,7 @@ class Lifecycle:
             self.board.idlers[unit.name] = None
             text = " and all else that starts"
             unit.reason = Reason(Cause.WAITS_FOR, self.board.now_s, of="the boot", text=text)
-            self._arm(unit, TimerKind.IDLE, unit.service.idle_s)
+            arm(self.board, unit, TimerKind.IDLE, unit.service.idle_s)
 
     def end_idling(self) -> bool:
         """The rest of the boot is over, or has had its time: who let it go first starts now. Was there anybody?"""
@@ -140,13 +135,13 @@ class Lifecycle:
 
     def _stop_idling(self, unit: Unit) -> None:
         self.board.idlers.pop(unit.name, None)
-        self._disarm(unit, TimerKind.IDLE)
+        disarm(self.board, unit, TimerKind.IDLE)
 
     def _advance_running(self, unit: Unit) -> None:
         if unit.service.kind is Kind.VIRTUAL and unit.goal and not unit.ready:
             self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
         elif not unit.goal or unit.bouncing:
-            self._begin_stop(unit, self.board.why_not(unit) if not unit.goal else unit.wish)
+            self.stopping.begin(unit, self.board.why_not(unit) if not unit.goal else unit.wish)
 
     def _advance_stopping(self, unit: Unit) -> None:
         if unit.stop_phase is not StopPhase.HELD:
@@ -155,8 +150,7 @@ class Lifecycle:
             self.board.release(unit)
             self.board.move(unit, Step.KEPT, unit.wish)
         elif not unit.holders or unit.bouncing:
-            self.board.release(unit)
-            self._stop_for_real(unit)
+            self.stopping.go(unit)
 
     def _may_stay(self, unit: Unit) -> bool:
         """Wanted again before anything was done to stop it, and all that it depends on is still there?"""
@@ -181,7 +175,7 @@ class Lifecycle:
             self._is_up(unit)
             return
         if unit.service.start_timeout_s is not None:
-            self._arm(unit, TimerKind.START, unit.service.start_timeout_s)
+            arm(self.board, unit, TimerKind.START, unit.service.start_timeout_s)
         self._run_pre(unit)
 
     def _run_pre(self, unit: Unit) -> None:
@@ -200,13 +194,12 @@ class Lifecycle:
             self._is_up(unit)
 
     def _spawn(self, unit: Unit, role: Role, index: int) -> None:
-        unit.running.add(role)
         if unit.state is UnitState.STARTING:
             unit.reason = self._step_reason(f"runs its {role.value} command" if role is not Role.MAIN else "starting")
-        self.board.emit(Spawn(unit.service, role, index))
+        spawn(self.board, unit, role, index)
 
     def _is_up(self, unit: Unit) -> None:
-        self._disarm(unit, TimerKind.START)
+        disarm(self.board, unit, TimerKind.START)
         unit.start_duration_s = self.board.now_s - unit.began_at_s
         if unit.budget.streak:
             self.board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
@@ -272,19 +265,19 @@ class Lifecycle:
         """Nothing of the unit is left."""
         unit.left = False
         if unit.state is UnitState.STOPPING:
-            self._stop_if_empty(unit)
+            self.stopping.end_if_empty(unit)
 
     def _on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         if role is Role.RELOAD:
             self.board.emit(DisarmTimer(unit.name, TimerKind.RELOAD))
             if unit.state is UnitState.STOPPING:
-                self._stop_if_empty(unit)
+                self.stopping.end_if_empty(unit)
         elif unit.state is UnitState.STARTING:
             self._on_end_while_starting(unit, role, reason, succeeded)
         elif unit.state is UnitState.UP and role is Role.MAIN and unit.service.kind is Kind.PROCESS:
             self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s))
         elif unit.state is UnitState.STOPPING:
-            self._on_end_while_stopping(unit, role, reason, succeeded)
+            self.stopping.on_end(unit, role, reason, succeeded)
 
     def _on_end_while_starting(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         is_process_main = role is Role.MAIN and unit.service.kind is Kind.PROCESS
@@ -303,15 +296,12 @@ class Lifecycle:
 
     def _end(self, unit: Unit, verdict: Verdict) -> None:
         """A start failed or a main process ended: clean up what is left, then do as the verdict says."""
-        self._disarm(unit, TimerKind.START)
-        self._disarm(unit, TimerKind.HEALTHY)
+        disarm(self.board, unit, TimerKind.START)
+        disarm(self.board, unit, TimerKind.HEALTHY)
         self.board.emit(UnwatchReadiness(unit.name))
         unit.verdict = verdict
         if unit.running or unit.left:
-            unit.stop_reason = verdict.reason
-            self.board.move(unit, Step.STOP, verdict.reason)
-            unit.began_at_s = self.board.now_s
-            self._send_stop_signal(unit, 0)
+            self.stopping.clean_up(unit, verdict.reason)
         else:
             self._apply_verdict(unit)
 
@@ -329,6 +319,21 @@ class Lifecycle:
         self._fail_over(unit)
         unit.given_up, unit.finished = verdict.reason, finished
         self.board.move(unit, Step.ENDED if finished else Step.GAVE_UP, verdict.reason)
+
+    def _on_stopped(self, unit: Unit) -> None:
+        """Nothing of it is left: down as asked for, or what the verdict on a failure says."""
+        disarm(self.board, unit, TimerKind.STOP)
+        unit.stop_phase = StopPhase.NONE
+        unit.pids.clear()
+        if unit.verdict is not None and unit.goal:
+            self._apply_verdict(unit)
+            return
+        unit.verdict = None
+        unit.budget = Budget()
+        reason = self.board.why_not(unit) if not unit.goal else unit.wish
+        if unit.stop_reason is not None and unit.stop_reason.cause is Cause.STOP_TIMEOUT:
+            reason = unit.stop_reason
+        self.board.move(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
 
     def _fail_over(self, unit: Unit) -> None:
         """Another provider takes over a virtual name whose provider gives up."""
@@ -351,100 +356,6 @@ class Lifecycle:
         foes = (self.board.units.get(name) for name, _ in self.board.links.foes(unit.name))
         return any(foe is not None and foe.desired is Desired.UP for foe in foes)
 
-    # -- stop ----------------------------------------------------------------------------------------------------
-
-    def _begin_stop(self, unit: Unit, reason: Reason) -> None:
-        unit.stop_reason = reason
-        self.board.emit(UnwatchReadiness(unit.name))
-        self._disarm(unit, TimerKind.START)
-        self._disarm(unit, TimerKind.HEALTHY)
-        was_up = unit.state is UnitState.UP
-        unit.began_at_s = self.board.now_s
-        unit.index = 0 if was_up else UNDO_NOTHING
-        self.board.hold(unit)
-        self.board.move(unit, Step.STOP, reason)
-
-    def stop_unheld(self, unit: Unit) -> None:
-        """Stop without waiting for dependents: these wait for it in turn."""
-        self.board.release(unit)
-        self._stop_for_real(unit)
-
-    def _stop_for_real(self, unit: Unit) -> None:
-        unit.began_at_s = self.board.now_s
-        if unit.index < len(unit.service.stop):
-            self._run_stop_command(unit)
-        else:
-            self._send_stop_signal(unit, 0)
-
-    def _run_stop_command(self, unit: Unit) -> None:
-        command = unit.service.stop[unit.index]
-        unit.stop_phase = StopPhase.COMMAND
-        self._arm_limit(unit, _limit(command, unit.service.stop_timeout_s))
-        self._spawn(unit, Role.STOP, unit.index)
-
-    def _on_end_while_stopping(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
-        if role is Role.STOP and unit.stop_phase is StopPhase.COMMAND:
-            if not succeeded:
-                self._tell(unit, f"its stop command {reason}")
-            unit.index += 1
-            self._stop_for_real(unit)
-            return
-        if role is Role.MAIN and unit.left and unit.service.stop_to is StopTo.MAIN:
-            self._kill(unit)
-        self._stop_if_empty(unit)
-
-    def _send_stop_signal(self, unit: Unit, index: int) -> None:
-        """Step `index` of the stop signals, or SIGKILL after the last one."""
-        if not (unit.running or unit.left):
-            self._stopped(unit)
-            return
-        steps = unit.service.stop_steps or (StopStep(signal.SIGTERM, FOREVER_S),)
-        if index >= len(steps):
-            self._kill(unit)
-            return
-        unit.stop_phase = StopPhase.SIGNALS
-        unit.index = index
-        to_main = unit.service.stop_to is StopTo.MAIN and unit.running == {Role.MAIN}
-        self.board.emit(Signal(unit.name, steps[index].signal, To.MAIN if to_main else To.ALL))
-        wait_s = steps[index].wait_s
-        if index == len(steps) - 1 and unit.service.stop_timeout_s is not None:
-            elapsed_s = self.board.now_s - unit.began_at_s
-            wait_s = min(wait_s, max(unit.service.stop_timeout_s - elapsed_s, 0.0))
-        self._arm_limit(unit, wait_s if wait_s < FOREVER_S else None)
-
-    def _kill(self, unit: Unit) -> None:
-        if unit.stop_phase is not StopPhase.KILL:
-            unit.stop_phase = StopPhase.KILL
-            self._arm_limit(unit, KILL_WAIT_S)
-            self.board.emit(KillAll(unit.name))
-
-    def _stop_if_empty(self, unit: Unit) -> None:
-        if unit.stop_phase in (StopPhase.SIGNALS, StopPhase.KILL) and not (unit.running or unit.left):
-            self._stopped(unit)
-
-    def _stopped(self, unit: Unit) -> None:
-        self._disarm(unit, TimerKind.STOP)
-        unit.stop_phase = StopPhase.NONE
-        unit.pids.clear()
-        if unit.verdict is not None and unit.goal:
-            self._apply_verdict(unit)
-            return
-        unit.verdict = None
-        unit.budget = Budget()
-        reason = self.board.why_not(unit) if not unit.goal else unit.wish
-        if unit.stop_reason is not None and unit.stop_reason.cause is Cause.STOP_TIMEOUT:
-            reason = unit.stop_reason
-        self.board.move(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
-
-    def _abandon(self, unit: Unit) -> None:
-        """Not even SIGKILL ended it: the kernel holds it. Said, and given up, so that nothing waits for ever."""
-        self._tell(unit, f"does not end {KILL_WAIT_S:g} s after SIGKILL (uninterruptible); left behind")
-        unit.stop_phase = StopPhase.NONE
-        unit.verdict = None
-        limit_s = self.board.now_s - unit.began_at_s
-        unit.given_up = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=limit_s)
-        self.board.move(unit, Step.GAVE_UP, unit.given_up)
-
     # -- reload --------------------------------------------------------------------------------------------------
 
     def reload(self, unit: Unit) -> str:
@@ -454,7 +365,9 @@ class Lifecycle:
             return f"it is {unit.state.value}, only a service that is up can reload"
         if service.reload is not None:
             if Role.RELOAD not in unit.running:
-                self.board.emit(ArmTimer(unit.name, TimerKind.RELOAD, _limit(service.reload, RELOAD_TIMEOUT_S) or 0.0))
+                self.board.emit(
+                    ArmTimer(unit.name, TimerKind.RELOAD, limit_of(service.reload, RELOAD_TIMEOUT_S) or 0.0)
+                )
                 self._spawn(unit, Role.RELOAD, 0)
             return ""
         if service.reload_signal:
@@ -469,7 +382,7 @@ class Lifecycle:
         if event.kind is TimerKind.START and unit.state is UnitState.STARTING:
             self._start_took_too_long(unit)
         elif event.kind is TimerKind.STOP and unit.state is UnitState.STOPPING:
-            self._stop_took_too_long(unit)
+            self.stopping.took_too_long(unit)
         elif event.kind is TimerKind.RESPAWN and unit.state is UnitState.BACKOFF:
             unit.deadline_s = None
             self._want(unit)
@@ -480,48 +393,9 @@ class Lifecycle:
             if unit.goal and not unit.unmet:
                 self._begin_start(unit)
         elif event.kind is TimerKind.RELOAD and Role.RELOAD in unit.running:
-            self._tell(unit, f"its reload command has not ended after {RELOAD_TIMEOUT_S:g} s")
+            tell(self.board, unit, f"its reload command has not ended after {RELOAD_TIMEOUT_S:g} s")
 
     def _start_took_too_long(self, unit: Unit) -> None:
         limit_s = unit.service.start_timeout_s
         why = Reason(Cause.START_TIMEOUT, self.board.now_s, text=unit.reason.text, limit_s=limit_s)
         self._fail_start(unit, why)
-
-    def _stop_took_too_long(self, unit: Unit) -> None:
-        if unit.stop_phase is StopPhase.COMMAND:
-            self._tell(unit, "its stop command takes too long; signals follow")
-            unit.index = UNDO_NOTHING
-            self._send_stop_signal(unit, 0)
-        elif unit.stop_phase is StopPhase.SIGNALS:
-            steps = unit.service.stop_steps or (StopStep(signal.SIGTERM, FOREVER_S),)
-            if unit.index + 1 >= len(steps):
-                waited_s = self.board.now_s - unit.began_at_s
-                name = signal.Signals(steps[unit.index].signal).name.removeprefix("SIG")
-                self._tell(unit, f"ignored {name} for {waited_s:.3g} s, killed")
-                if unit.verdict is None:
-                    unit.stop_reason = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=waited_s)
-            self._send_stop_signal(unit, unit.index + 1)
-        elif unit.stop_phase is StopPhase.KILL:
-            self._abandon(unit)
-
-    def _arm(self, unit: Unit, kind: TimerKind, delay_s: float) -> None:
-        unit.deadline_s = self.board.now_s + delay_s
-        self.board.emit(ArmTimer(unit.name, kind, delay_s))
-
-    def _arm_limit(self, unit: Unit, limit_s: float | None) -> None:
-        if limit_s is None:
-            unit.deadline_s = None
-            self.board.emit(DisarmTimer(unit.name, TimerKind.STOP))
-        else:
-            self._arm(unit, TimerKind.STOP, limit_s)
-
-    def _disarm(self, unit: Unit, kind: TimerKind) -> None:
-        unit.deadline_s = None
-        self.board.emit(DisarmTimer(unit.name, kind))
-
-    def _tell(self, unit: Unit, text: str) -> None:
-        self.board.emit(Told(unit.name, text, self.board.now_s))
-
-
-def _limit(command: Command, default_s: float | None) -> float | None:
-    return default_s if command.timeout_s is None else command.timeout_s

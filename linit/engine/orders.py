@@ -1,0 +1,38 @@
+"""The orders that every part of a unit's life gives: run a command, arm and disarm timers, tell a person."""
+
+from __future__ import annotations
+
+from linit.engine.board import Board
+from linit.engine.effects import ArmTimer, DisarmTimer, Spawn, Told
+from linit.engine.events import TimerKind
+from linit.engine.unit import Unit
+from linit.model.service import Command
+from linit.model.state import Role
+
+
+def spawn(board: Board, unit: Unit, role: Role, index: int = 0) -> None:
+    """Run command number `index` of a role."""
+    unit.running.add(role)
+    board.emit(Spawn(unit.service, role, index))
+
+
+def arm(board: Board, unit: Unit, kind: TimerKind, delay_s: float) -> None:
+    """Arm a timer that ends the unit's present state: until then is its deadline."""
+    unit.deadline_s = board.now_s + delay_s
+    board.emit(ArmTimer(unit.name, kind, delay_s))
+
+
+def disarm(board: Board, unit: Unit, kind: TimerKind) -> None:
+    """Disarm such a timer: the state has no deadline any more."""
+    unit.deadline_s = None
+    board.emit(DisarmTimer(unit.name, kind))
+
+
+def tell(board: Board, unit: Unit, text: str) -> None:
+    """Have a person read something that is no change of state."""
+    board.emit(Told(unit.name, text, board.now_s))
+
+
+def limit_of(command: Command, default_s: float | None) -> float | None:
+    """How long a command may run, in seconds; None: no limit."""
+    return default_s if command.timeout_s is None else command.timeout_s

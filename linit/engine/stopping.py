@@ -1,0 +1,146 @@
+"""How does a unit get down? The stop commands, the stop signals with their delays, SIGKILL.
+
+Each step has a timer, so each ends: nothing outlives SIGKILL but what the kernel holds, and that is said and left
+behind. What follows when nothing is left is `lifecycle`'s.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from linit.engine.board import Board
+from linit.engine.effects import KillAll, Signal, To, UnwatchReadiness
+from linit.engine.events import TimerKind
+from linit.engine.orders import arm, disarm, limit_of, spawn, tell
+from linit.engine.transitions import Step
+from linit.engine.unit import StopPhase, Unit
+from linit.model.reason import Cause, Reason
+from linit.model.service import StopStep, StopTo
+from linit.model.state import Role, UnitState
+
+KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an uninterruptible sleep
+FOREVER_S: Final = 1e9
+UNDO_NOTHING: Final = 1 << 30  # as `index` of a stop: what never was up runs no stop command
+TERM_ONCE: Final = (StopStep(signal.SIGTERM, FOREVER_S),)
+
+
+class Stopping:
+    """Takes units down. `on_stopped` is called when nothing of one is left."""
+
+    def __init__(self, board: Board, on_stopped: Callable[[Unit], None]) -> None:
+        self.board = board
+        self._on_stopped = on_stopped
+
+    def begin(self, unit: Unit, reason: Reason) -> None:
+        """The stop begins, with waiting for dependents."""
+        unit.stop_reason = reason
+        self.board.emit(UnwatchReadiness(unit.name))
+        disarm(self.board, unit, TimerKind.START)
+        disarm(self.board, unit, TimerKind.HEALTHY)
+        was_up = unit.state is UnitState.UP
+        unit.began_at_s = self.board.now_s
+        unit.index = 0 if was_up else UNDO_NOTHING
+        self.board.hold(unit)
+        self.board.move(unit, Step.STOP, reason)
+
+    def clean_up(self, unit: Unit, reason: Reason) -> None:
+        """A start failed, or a main process ended: end what is left of it, whoever depends on the unit."""
+        unit.stop_reason = reason
+        self.board.move(unit, Step.STOP, reason)
+        unit.began_at_s = self.board.now_s
+        self._signal(unit, 0)
+
+    def go(self, unit: Unit) -> None:
+        """That wait is over: no dependent is left, or these wait for it in turn."""
+        self.board.release(unit)
+        self._undo(unit)
+
+    def _undo(self, unit: Unit) -> None:
+        unit.began_at_s = self.board.now_s
+        if unit.index < len(unit.service.stop):
+            self._run_stop_command(unit)
+        else:
+            self._signal(unit, 0)
+
+    def _run_stop_command(self, unit: Unit) -> None:
+        command = unit.service.stop[unit.index]
+        unit.stop_phase = StopPhase.COMMAND
+        self._limit(unit, limit_of(command, unit.service.stop_timeout_s))
+        spawn(self.board, unit, Role.STOP, unit.index)
+
+    def on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
+        """A command of a stopping unit ended."""
+        if role is Role.STOP and unit.stop_phase is StopPhase.COMMAND:
+            if not succeeded:
+                tell(self.board, unit, f"its stop command {reason}")
+            unit.index += 1
+            self._undo(unit)
+            return
+        if role is Role.MAIN and unit.left and unit.service.stop_to is StopTo.MAIN:
+            self._kill(unit)
+        self.end_if_empty(unit)
+
+    def _signal(self, unit: Unit, index: int) -> None:
+        """Step `index` of the stop signals, or SIGKILL after the last one."""
+        if not (unit.running or unit.left):
+            self._on_stopped(unit)
+            return
+        steps = unit.service.stop_steps or TERM_ONCE
+        if index >= len(steps):
+            self._kill(unit)
+            return
+        unit.stop_phase = StopPhase.SIGNALS
+        unit.index = index
+        to_main = unit.service.stop_to is StopTo.MAIN and unit.running == {Role.MAIN}
+        self.board.emit(Signal(unit.name, steps[index].signal, To.MAIN if to_main else To.ALL))
+        wait_s = steps[index].wait_s
+        if index == len(steps) - 1 and unit.service.stop_timeout_s is not None:
+            elapsed_s = self.board.now_s - unit.began_at_s
+            wait_s = min(wait_s, max(unit.service.stop_timeout_s - elapsed_s, 0.0))
+        self._limit(unit, wait_s if wait_s < FOREVER_S else None)
+
+    def _kill(self, unit: Unit) -> None:
+        if unit.stop_phase is not StopPhase.KILL:
+            unit.stop_phase = StopPhase.KILL
+            self._limit(unit, KILL_WAIT_S)
+            self.board.emit(KillAll(unit.name))
+
+    def end_if_empty(self, unit: Unit) -> None:
+        """The stop is over when nothing of the unit is left."""
+        if unit.stop_phase in (StopPhase.SIGNALS, StopPhase.KILL) and not (unit.running or unit.left):
+            self._on_stopped(unit)
+
+    def _abandon(self, unit: Unit) -> None:
+        """Not even SIGKILL ended it: the kernel holds it. Said, and given up, so that nothing waits for ever."""
+        tell(self.board, unit, f"does not end {KILL_WAIT_S:g} s after SIGKILL (uninterruptible); left behind")
+        unit.stop_phase = StopPhase.NONE
+        unit.verdict = None
+        limit_s = self.board.now_s - unit.began_at_s
+        unit.given_up = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=limit_s)
+        self.board.move(unit, Step.GAVE_UP, unit.given_up)
+
+    def took_too_long(self, unit: Unit) -> None:
+        """The present step of the stop has had its time."""
+        if unit.stop_phase is StopPhase.COMMAND:
+            tell(self.board, unit, "its stop command takes too long; signals follow")
+            unit.index = UNDO_NOTHING
+            self._signal(unit, 0)
+        elif unit.stop_phase is StopPhase.SIGNALS:
+            steps = unit.service.stop_steps or TERM_ONCE
+            if unit.index + 1 >= len(steps):
+                waited_s = self.board.now_s - unit.began_at_s
+                name = signal.Signals(steps[unit.index].signal).name.removeprefix("SIG")
+                tell(self.board, unit, f"ignored {name} for {waited_s:.3g} s, killed")
+                if unit.verdict is None:
+                    unit.stop_reason = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=waited_s)
+            self._signal(unit, unit.index + 1)
+        elif unit.stop_phase is StopPhase.KILL:
+            self._abandon(unit)
+
+    def _limit(self, unit: Unit, limit_s: float | None) -> None:
+        if limit_s is None:
+            disarm(self.board, unit, TimerKind.STOP)
+        else:
+            arm(self.board, unit, TimerKind.STOP, limit_s)
