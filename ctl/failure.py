@@ -12,6 +12,7 @@ USAGE: Final = 2  # the command line was not understood
 UNKNOWN: Final = 3  # no such service or runlevel
 DENIED: Final = 4  # not permitted
 NO_SUPERVISOR: Final = 5  # nobody answers on the control socket
+LOOP: Final = 6  # waiting for it would never end: the loop was printed, nothing was done
 INTERRUPTED: Final = 130  # Ctrl-C: the wish goes on. 128 + SIGINT, as shells have it
 
 

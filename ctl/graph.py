@@ -5,7 +5,7 @@ from __future__ import annotations
 from linitctl import table
 from linitctl.failure import OK
 from linitctl.session import Command
-from linitctl.style import BOLD, COLOUR_OF_STATE, DIM, age
+from linitctl.style import BOLD, COLOUR_OF_STATE, DIM, age, clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,13 +90,25 @@ def branches(
 
 def _why_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a service")
+    parser.add_argument(
+        "--at", default="", metavar="TIME", help="as of then: seconds after the boot, HH:MM[:SS], or YYYY-MM-DD HH:MM"
+    )
+    parser.add_argument("--boot", type=int, default=0, metavar="-N", help="of an earlier boot; -1 is the one before")
+    parser.add_argument("--file", default="", metavar="FILE", help="of a saved recording")
 
 
 def _why(session: Session, options: Namespace) -> int:
-    result = session.call("why", name=options.name)
+    if options.at or options.boot or options.file:
+        from linitctl import recording  # only for what is past
+
+        result = recording.why(session, options)
+    else:
+        result = session.call("why", name=options.name)
     if session.is_json:
         session.print_json(result)
         return OK
+    if "wall_s" in result:
+        session.print(f"As of {clock(result['wall_s'])}, {age(result['at_s'])} after the beginning:")
     session.print(" ".join(sentences(result)))
     chain = result["chain"]
     if len(chain) > 1:
@@ -157,5 +169,6 @@ COMMANDS: Final = {
         _why,
         "Tell why a service is in its state, down to the root cause: what it waits for, who asked, what failed.",
         "linitctl why nginx",
+        "linitctl why nginx --boot -1 --at 03:20",
     ),
 }

@@ -19,6 +19,8 @@ COMMANDS: Final = {  # name -> (module of this package, summary)
     "list": ("listing", "services and their states"),
     "status": ("listing", "everything about services, or the system as a whole"),
     "start": ("wishes", "start services and what they need"),
+    "need": ("wishes", "from a service's script: what it needs, found out while running"),
+    "want": ("wishes", "from a service's script: what it wants"),
     "stop": ("wishes", "stop services, those that need them first"),
     "restart": ("wishes", "stop and start services"),
     "reload": ("wishes", "have services, or linit itself, read their configuration anew"),
@@ -33,6 +35,8 @@ COMMANDS: Final = {  # name -> (module of this package, summary)
     "boot-plan": ("planning", "what a boot of the definitions on disk would do"),
     "impact": ("planning", "what stops, and who can still log in, without a service"),
     "graph": ("planning", "draw the services and their dependencies"),
+    "record": ("recording", "the flight recorder: list what is kept of boots, or save it"),
+    "replay": ("recording", "step through what happened in a boot"),
     "verify": ("definitions", "check the definitions on disk"),
     "compile": ("definitions", "make the plan that linit boots from"),
     "runlevel": ("wishes", "show the runlevel, or switch it"),
@@ -55,7 +59,8 @@ options of every command:
   --json          write JSON
   --color WHEN    always, never or auto (only on a terminal, and not when NO_COLOR is set)
 
-exit status: 0 the wish came true, 1 it did not, 2 usage, 3 no such service, 4 not permitted, 5 no linit answers
+exit status: 0 the wish came true, 1 it did not, 2 usage, 3 no such service, 4 not permitted, 5 no linit answers,
+  6 waiting for it would never end (asked from inside a service)
 """
 
 

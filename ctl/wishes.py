@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linitctl import table
-from linitctl.failure import FAILED, OK
+from linitctl.failure import FAILED, LOOP, OK
 from linitctl.progress import ask
 from linitctl.session import Command
 from linitctl.style import GREEN, RED
@@ -32,7 +32,7 @@ def show(session: Session, result: WishResult, hint: str = "see: linitctl why {0
     is_good = result["outcome"] in ("done", "accepted")
     if session.is_json:
         session.print_json(result)
-        return OK if is_good else FAILED
+        return OK if is_good else LOOP if result["outcome"] == "refused" else FAILED
     failed = []
     for one in result["results"]:
         if one["outcome"] == "done":
@@ -40,6 +40,9 @@ def show(session: Session, result: WishResult, hint: str = "see: linitctl why {0
         elif one["outcome"] != "accepted":
             failed.append(one["name"])
             session.complain(f"{session.err_style.paint(one['name'], RED)}: {one['text']}")
+    if result["outcome"] == "refused":
+        session.complain("that would never end, so nothing was done; --no-wait asks without waiting")
+        return LOOP
     if failed:
         session.complain(hint.format(failed[0]))
     return OK if is_good else FAILED
@@ -47,6 +50,14 @@ def show(session: Session, result: WishResult, hint: str = "see: linitctl why {0
 
 def _start(session: Session, options: Namespace) -> int:
     return show(session, ask(session, "start", names=options.names, wait=not options.no_wait))
+
+
+def _need(session: Session, options: Namespace) -> int:
+    return show(session, ask(session, "need", names=options.names, wait=not options.no_wait))
+
+
+def _want(session: Session, options: Namespace) -> int:
+    return show(session, ask(session, "want", names=options.names, wait=not options.no_wait))
 
 
 def _stop_arguments(parser: ArgumentParser) -> None:
@@ -161,6 +172,19 @@ COMMANDS: Final = {
         _start,
         "Start services and what they need, and wait until they are up.",
         "linitctl start nginx redis",
+    ),
+    "need": Command(
+        _wait_arguments,
+        _need,
+        "From a script of a service: it needs these from now on. They are started; returns when they are up. A wait\n"
+        "that would never end is refused at once with the loop, exit status 6, and the script may go on.",
+        "linitctl need postgres",
+    ),
+    "want": Command(
+        _wait_arguments,
+        _want,
+        "From a script of a service: it wants these. They are started; returns when each is up or has failed.",
+        "linitctl want cache",
     ),
     "stop": Command(
         _stop_arguments,

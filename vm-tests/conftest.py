@@ -1,12 +1,15 @@
 """Fixtures of the tests that boot machines.
 
 One image is built for the session. Each machine has a fresh overlay of it, so no test sees what another wrote. When a
-test fails while machines are up, its report shows their state, the console's end and the logs of the services.
+test fails while machines are up, its report shows their state, the console's end and the logs of the services, and
+linit's recordings are kept: `linitctl replay FILE` steps through what happened.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,8 @@ from panux.preparation import Prepared, prepare
 NewMachine = Callable[..., Machine]
 LIVE: list[Machine] = []
 """The machines that have not been closed, for the reports of failures."""
+RECORDINGS = Path(tempfile.gettempdir()) / "panux-recordings"
+"""Where the recordings of machines go whose test failed."""
 
 
 @pytest.fixture(scope="session")
@@ -89,4 +94,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and item.get_closest_marker("vm"):
         for number, machine in enumerate(LIVE, start=1):
             report.sections.append((f"machine {number}", machine.diagnosis()))
+            recording = machine.recording()
+            if recording:
+                RECORDINGS.mkdir(parents=True, exist_ok=True)
+                path = RECORDINGS / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', item.name)}-{number}.rec"
+                path.write_bytes(recording)
+                report.sections.append((f"recording of machine {number}", f"linitctl replay {path}"))
     return report

@@ -123,6 +123,7 @@ ACCEPTED: Final = "accepted"
 DONE: Final = "done"
 FAILED: Final = "failed"
 SUPERSEDED: Final = "superseded"
+REFUSED: Final = "refused"  # the wait would never end
 
 # Types of parameters.
 TEXT: Final = "a text"
@@ -168,6 +169,8 @@ METHODS: Final[dict[str, Method]] = {
     "stop": Method(True, names=_NAMES, cascade=Parameter(FLAG, True), wait=_WAIT),
     "restart": Method(True, names=_NAMES, only=Parameter(FLAG, False), wait=_WAIT),
     "reload": Method(True, names=_NAMES, wait=_WAIT),
+    "need": Method(True, names=_NAMES, wait=_WAIT),  # from a process of a service
+    "want": Method(True, names=_NAMES, wait=_WAIT),
     "reload_plan": Method(True, start_enabled=Parameter(FLAG, True)),
     "reset": Method(True, names=_NAMES),
     "kill": Method(

@@ -103,6 +103,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     "stop": wish_methods.stop,
     "restart": wish_methods.restart,
     "reload": wish_methods.reload,
+    "need": wish_methods.need,
+    "want": wish_methods.want,
     "reload_plan": wish_methods.reload_plan,
     "reset": wish_methods.reset,
     "kill": wish_methods.kill,

@@ -44,7 +44,12 @@ class Supervised(Protocol):
         *,
         cascade: bool = True,
         only: bool = False,
+        caller: str = "",
+        waits: bool = True,
     ) -> object: ...
+
+    def unit_of(self, pid: int) -> str:
+        """The service that a process belongs to; "" if it is nobody's."""
 
     def reload_plan(
         self, by: str, on_answer: Callable[[Answer], object], *, start_enabled: bool = True

@@ -36,6 +36,33 @@ def reload(call: Call, params: dict[str, Any]) -> None:
     _wish(call, Verb.RELOAD, _known(call, params["names"]), wait=params["wait"])
 
 
+def need(call: Call, params: dict[str, Any]) -> None:
+    """The service that the caller is a process of needs others from now on."""
+    _depend(call, Verb.NEED, params)
+
+
+def want(call: Call, params: dict[str, Any]) -> None:
+    """It wants them: they are started, and it goes on when they are up or have failed."""
+    _depend(call, Verb.WANT, params)
+
+
+def _depend(call: Call, verb: Verb, params: dict[str, Any]) -> None:
+    names = _known(call, params["names"])
+    if not _caller(call):
+        raise Refusal(
+            messages.NOT_POSSIBLE,
+            f"{verb.value}: whoever asks is no process of a service",
+            "it is for the scripts of a service; for a person there is linitctl start",
+        )
+    _wish(call, verb, names, wait=params["wait"])
+
+
+def _caller(call: Call) -> str:
+    """The service that the caller is a process of, as the kernel tells, not as the caller says."""
+    pid = call.connection.peer.pid
+    return call.server.supervisor.unit_of(pid) if pid else ""
+
+
 def reset(call: Call, params: dict[str, Any]) -> None:
     """Forget failures and used-up respawn budgets."""
     _wish(call, Verb.RESET, _known(call, params["names"]))
@@ -157,7 +184,9 @@ def _wish(
         else:
             known.append(answer)
 
-    call.server.supervisor.request(verb, names, call.by, on_answer, cascade=cascade, only=only)
+    call.server.supervisor.request(
+        verb, names, call.by, on_answer, cascade=cascade, only=only, caller=_caller(call), waits=wait
+    )
     if not wait:
         results = [{"name": name, "outcome": messages.ACCEPTED, "text": ""} for name in names]
         accepted = {"outcome": messages.ACCEPTED, "results": results}

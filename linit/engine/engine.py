@@ -8,11 +8,12 @@ change what is desired or what stands against it (`wishes`, `board`), and every 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from linit.engine import events, explain
+from linit.engine import events, explain, wait_loops
 from linit.engine.board import Board, broken_reason
-from linit.engine.effects import AllDown, Answer, BootFinished, Effect
+from linit.engine.effects import AllDown, Answer, BootFinished, Effect, Told
 from linit.engine.events import Verb
 from linit.engine.lifecycle import Lifecycle
 from linit.engine.links import PROCESSLESS, Links
@@ -21,8 +22,9 @@ from linit.engine.respawn import Budget
 from linit.engine.transitions import IGNORED, Step
 from linit.engine.unit import Unit
 from linit.engine.wishes import closure, conflict_losers, unneeded_after
+from linit.model.place import Place
 from linit.model.reason import Cause, Reason
-from linit.model.service import EdgeKind, Kind, Plan, Service
+from linit.model.service import Dependency, EdgeKind, Kind, Plan, Service
 from linit.model.state import Desired, Finish, Outcome, Role, UnitState
 
 SHUTDOWN_RUNLEVEL: Final = "shutdown"
@@ -187,8 +189,13 @@ class Engine:
             self._board.emit(refusal(request.id, request.names, f"no service is named {unknown[0]!r}"))
         elif self.boot_state == "stopping":
             self._board.emit(refusal(request.id, request.names, "the system is shutting down"))
+        elif (loop := self._loop_of(request)) is not None:
+            name, text = loop
+            self._board.emit(answer(request.id, {name: (Outcome.REFUSED, text)}))
         else:
             {
+                Verb.NEED: self._depend,
+                Verb.WANT: self._depend,
                 Verb.START: self._start,
                 Verb.STOP: self._stop,
                 Verb.RESTART: self._restart,
@@ -196,6 +203,55 @@ class Engine:
                 Verb.RESET: self._reset,
                 Verb.RUNLEVEL: self._enter_runlevel,
             }[request.verb](request)
+
+    def _loop_of(self, request: events.Request) -> tuple[str, str] | None:
+        """A wait of a service's own script that would never end: for whom, and the loop in words."""
+        if not request.caller or not request.waits:
+            return None
+        for name in request.names:
+            way: list[wait_loops.Step] = []
+            if request.verb in (Verb.STOP, Verb.RESTART):
+                way = wait_loops.loop_of_stop(self._board, request.caller, name)
+            if request.verb is not Verb.STOP and not way:
+                way = wait_loops.loop_of_start(self._board, self._ledger, request.caller, name)
+            if way:
+                return name, wait_loops.describe(request.caller, request.verb, way)
+        return None
+
+    def _depend(self, request: events.Request) -> None:
+        """A running service found out that it needs or wants others: an edge for as long as its definition stays."""
+        board = self._board
+        unit = board.units.get(request.caller)
+        if unit is None or unit.state not in (UnitState.STARTING, UnitState.UP) or not unit.goal:
+            text = "only a service that is starting or up can ask for this, from one of its own processes"
+            board.emit(refusal(request.id, request.names, text))
+            return
+        kind = EdgeKind.NEED if request.verb is Verb.NEED else EdgeKind.WANT
+        place = Place(f"at run time, by {request.by}")
+        known = {(edge.kind, edge.on) for edge in unit.service.dependencies}
+        new = [Dependency(kind, name, place) for name in request.names if (kind, name) not in known]
+        wish = Reason(Cause.PULLED_IN, board.now_s, of=unit.name, by=request.by, place=str(place))
+        self._want_all(request.names, wish, Verb.START)
+        for edge in new:
+            if self._make_way(unit, edge):
+                board.swap(unit, replace(unit.service, dependencies=(*unit.service.dependencies, edge)))
+        waited_for = [name for name in request.names if board.units[name].state is not UnitState.UP]
+        if waited_for and unit.state is UnitState.STARTING:
+            unit.reason = Reason(Cause.WAITS_FOR, board.now_s, of=waited_for[0], text=", which its script asked for")
+        self._open(request, dict.fromkeys(request.names, request.verb))
+
+    def _make_way(self, unit: Unit, new: Dependency) -> bool:
+        """Cut what is weaker than a new edge and would close a loop with it; False when the edge itself is weakest."""
+        while (found := wait_loops.soft_edge_of_loop(self._board, unit.name, new.on)) is not None:
+            name, edge = found
+            if new.kind is EdgeKind.WANT or edge.kind.is_hard or edge.kind is EdgeKind.PROVIDED_BY:
+                return False
+            owner = self._board.units[name]
+            kept = tuple(each for each in owner.service.dependencies if each != edge)
+            self._board.swap(owner, replace(owner.service, dependencies=kept))
+            text = f"no longer {edge.kind.value} {edge.on} ({edge.place}): {unit.name} {new.kind.value} {new.on} now"
+            self._board.emit(Told(name, text, self._board.now_s))
+        return True
 
     def _start(self, request: events.Request) -> None:
         wish = Reason(Cause.REQUESTED, self._board.now_s, by=request.by)
@@ -345,7 +401,8 @@ class Engine:
         if not parts:
             self._board.emit(answer(request.id, {}))
             return
-        self._ledger.open(Pending(request.id, request.verb, request.by, parts, request.names))
+        caller = request.caller if request.waits else ""
+        self._ledger.open(Pending(request.id, request.verb, request.by, parts, request.names, caller))
         for name in parts:
             self._board.changed[name] = None
 

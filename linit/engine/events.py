@@ -91,6 +91,8 @@ class Verb(enum.Enum):
     RELOAD = "reload"
     RESET = "reset"  # forget a failure and its respawn budget
     RUNLEVEL = "runlevel"  # names = (runlevel,)
+    NEED = "need"  # the caller, a service, needs these from now on
+    WANT = "want"  # the caller wants these
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class Request:
     """Somebody asks for something. Answered by exactly one `Answer` with the same `id`.
 
     `by` says who, for people: "root (linitctl stop, pid 312)". `cascade` False: a stop that would stop dependents is
-    refused. `only` True: a restart leaves dependents alone.
+    refused. `only` True: a restart leaves dependents alone. `caller`: the service one of whose processes asks, ""
+    when it is nobody's; `waits`: it does nothing else before the answer.
     """
 
     id: int
@@ -107,6 +110,8 @@ class Request:
     by: str = ""
     cascade: bool = True
     only: bool = False
+    caller: str = ""
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)

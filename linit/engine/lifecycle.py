@@ -346,8 +346,9 @@ class Lifecycle:
             unit.given_up = unit.given_up or Reason(Cause.EXITED)  # so that it is not chosen again
             chosen = choose_provider(name, self.board.units, self.board.links, {})
             other = self.board.units[chosen.on] if chosen else unit
+            was_stopped = other.wish.cause is Cause.STOPPED  # by somebody who meant it
             is_fit = other.given_up is None and not other.service.broken and not self._has_live_foe(other)
-            if other is not unit and is_fit:
+            if other is not unit and is_fit and not was_stopped:
                 other.desired = Desired.UP
                 other.wish = Reason(Cause.PULLED_IN, self.board.now_s, of=name, place=str(edge.place))
                 self.board.look(other)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from linit.engine.effects import Answer
 from linit.engine.events import Verb
 from linit.engine.unit import Unit
+from linit.model.service import Kind
 from linit.model.state import Desired, Outcome, UnitState
+
+WORST_FIRST: Final = (Outcome.REFUSED, Outcome.FAILED, Outcome.SUPERSEDED)
 
 
 @dataclass(slots=True)
@@ -20,12 +24,18 @@ class Pending:
     by: str
     open: dict[str, Verb]  # service -> what is awaited of it
     shown: tuple[str, ...]  # the services that the answer tells of
+    caller: str = ""  # the service whose script waits for the answer
     results: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
 
 
 def judge_part(verb: Verb, unit: Unit) -> tuple[Outcome, str] | None:
     """Is what `verb` wants of this unit decided? None while it is still under way."""
+    if verb is Verb.WANT and not unit.hope and not unit.state.is_moving:
+        return Outcome.DONE, f"{unit.state.value}: {unit.reason}"
     if verb is Verb.STOP:
+        is_wanted = unit.hope if unit.service.kind is Kind.VIRTUAL else unit.desired is Desired.UP
+        if is_wanted:
+            return Outcome.SUPERSEDED, f"superseded: {unit.wish}"
         if unit.state is UnitState.DOWN or (unit.state is UnitState.FAILED and unit.desired is Desired.DOWN):
             return Outcome.DONE, str(unit.reason)
         return None
@@ -104,7 +114,7 @@ class Ledger:
 def answer(number: int, results: Mapping[str, tuple[Outcome, str]]) -> Answer:
     """An answer whose outcome is the worst of its parts."""
     outcomes = {outcome for outcome, _ in results.values()}
-    worst = next((each for each in (Outcome.FAILED, Outcome.SUPERSEDED) if each in outcomes), Outcome.DONE)
+    worst = next((each for each in WORST_FIRST if each in outcomes), Outcome.DONE)
     return Answer(number, worst, tuple((name, outcome, text) for name, (outcome, text) in results.items()))
 
 

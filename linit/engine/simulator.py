@@ -79,11 +79,13 @@ class Simulator:
 
     # -- what a person does --------------------------------------------------------------------------------------
 
-    def request(self, verb: events.Verb, *names: str, cascade: bool = True, only: bool = False) -> int:
+    def request(
+        self, verb: events.Verb, *names: str, cascade: bool = True, only: bool = False, caller: str = ""
+    ) -> int:
         """Ask now; the answer lands in `answers[id]`."""
         number = next(self._ids)
         self.answers[number] = []
-        self.tell(events.Request(number, verb, names, by="tester", cascade=cascade, only=only))
+        self.tell(events.Request(number, verb, names, by="tester", cascade=cascade, only=only, caller=caller))
         return number
 
     def tell(self, event: events.Event) -> None:

@@ -23,6 +23,7 @@ import msgpack
 from linit.logs import lines as text
 from linit.logs.store import Store
 from linit.logs.stream import Stream
+from linit.record.ring import Ring
 
 CONTROL_FD: Final = 3
 MESSAGE_MAX_BYTES: Final = 64 * 1024
@@ -43,9 +44,12 @@ class LogProcess:
         self._streams: dict[int, Stream] = {}
         self._waiting: deque[tuple[str, str]] = deque(maxlen=WAITING_LINES_MAX)
         self._is_closing = False
+        self._ring = Ring(store.folder)
         self._on_message: dict[str, Callable[[list[Any], list[int]], None]] = {
             "pipe": self._take_pipe,
             "line": self._take_line,
+            "record": self._take_record,
+            "plan": self._take_plan,
             "writable": self._take_writable,
             "close": self._take_close,
         }
@@ -58,6 +62,7 @@ class LogProcess:
             for fd, _ in self._epoll.poll():
                 if fd == self._control.fileno():
                     self._receive()
+                    self._flush_ring()
                 elif (stream := self._streams.get(fd)) is not None:
                     self._pump(stream)
         self._drain()
@@ -107,6 +112,21 @@ class LogProcess:
             return
         self._store.append(service, text.own_lines(line))
 
+    def _take_record(self, message: list[Any], _fds: list[int]) -> None:
+        """`["record", key, number, rows]`: of the recording of this boot."""
+        self._ring.take(str(message[1]), int(message[2]), bytes(message[3]))
+
+    def _take_plan(self, message: list[Any], fds: list[int]) -> None:
+        """`["plan", key, number]` and a file that holds a plan: what follows in the recording is about this one."""
+        (fd,) = fds
+        data = os.pread(fd, os.fstat(fd).st_size, 0)
+        self._ring.take_plan(str(message[1]), int(message[2]), data)
+        os.close(fd)
+
+    def _flush_ring(self) -> None:
+        if self._store.is_open:
+            self._ring.flush()
+
     def _take_writable(self, _message: list[Any], _fds: list[int]) -> None:
         self._open()
 
@@ -124,6 +144,7 @@ class LogProcess:
         for service, line in self._waiting:
             self._store.append(service, text.own_lines(line))
         self._waiting.clear()
+        self._ring.flush()
         return True
 
     def _take_up(self, stream: Stream) -> None:
@@ -145,6 +166,7 @@ class LogProcess:
         if self._open():
             for stream in self._streams.values():
                 stream.finish(self._store)
+            self._ring.close()
         self._store.close()
 
 

@@ -50,6 +50,7 @@ class Outcome(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     SUPERSEDED = "superseded"  # a later wish replaced it
+    REFUSED = "refused"  # waiting for it would never end: nothing was done
 
 
 class Finish(enum.Enum):

@@ -24,6 +24,7 @@ from linit.engine.engine import Engine
 from linit.model.paths import Paths
 from linit.model.service import Plan
 from linit.model.state import Finish, Outcome, UnitState
+from linit.record.recorder import Recorder
 from linit.runtime import plans
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Prelude
@@ -99,6 +100,7 @@ class Assembly:
     def begin(self, plan: Plan) -> Supervisor:
         """Put a plan to use. Nothing is started yet."""
         supervisor = Supervisor(Engine(self.adapt(plan)), self.prelude, self.paths, self.processes, self.surroundings)
+        supervisor.pipes.recorder = Recorder(supervisor.engine.plan, self.prelude.time())
         supervisor.observe(self._record.note)
         supervisor.observe(self._observe)
         supervisor.renew_plan = self._renew_plan

@@ -74,6 +74,8 @@ class Logger:
         ours.setblocking(False)
         self._socket = ours
         self._output.unsent = deque(self._output.names())
+        if self._output.recorder is not None:
+            self._output.recorder.begin_again()
         launch = Launch(
             interpreter.command(MODULE),
             Execution(umask=0o027),
@@ -165,11 +167,29 @@ class Logger:
                 message = msgpack.packb(output.messages[0], unicode_errors="surrogateescape")
                 self._socket.send(message)
                 output.messages.popleft()
+            self._flush_recorder(self._socket)
         except BlockingIOError:
             self._waits_for_room = True
             self._loop.add_writer(self._socket.fileno(), self._has_room)
         except OSError:
             self._disconnect()  # it is dying: the reaper will say so, and what waits is for its successor
+
+    def _flush_recorder(self, to: socket.socket) -> None:
+        """Send what waits of the recording. Raises OSError as the socket does."""
+        while (recorder := self._output.recorder) is not None and recorder.is_waiting:
+            try:
+                message, plan = recorder.message()
+                file = -1 if plan is None else memory_file(plan)
+            except (OSError, ValueError, TypeError) as bug:
+                self._output.recorder = None
+                self._tell(f"this boot is not recorded: {bug!r}")
+                return
+            try:
+                socket.send_fds(to, [message], [] if file < 0 else [file])
+            finally:
+                if file >= 0:
+                    os.close(file)
+            recorder.sent()
 
     def _has_room(self) -> None:
         assert self._socket is not None
@@ -185,3 +205,16 @@ class Logger:
             self._loop.remove_writer(self._socket.fileno())
         self._socket.close()
         self._socket = None
+
+
+def memory_file(data: bytes) -> int:
+    """A descriptor of a file without a name that holds `data`. Source: memfd_create(2). Raises OSError."""
+    file = os.memfd_create("linit", os.MFD_CLOEXEC)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(file, data[written:], written)
+    except OSError:
+        os.close(file)
+        raise
+    return file

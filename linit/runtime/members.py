@@ -115,6 +115,16 @@ class Members:
             return True
         return bool(group.sessions) and sessions.session_of(pid) in group.sessions
 
+    def owner_of(self, pid: int) -> str:
+        """The service that a process belongs to, by its cgroup, session or ancestors; "" if it is nobody's."""
+        family = set(sessions.lineage(pid))
+        if not family:
+            return ""
+        for name, group in self._groups.items():
+            if not family.isdisjoint(group.children) or self.has(name, pid):
+                return name
+        return ""
+
     def is_empty(self, name: str) -> bool:
         """Is no process of the service left?"""
         group = self._groups.get(name)

@@ -13,6 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from linit.engine.events import Event
+from linit.record.recorder import Recorder
+
 PIPE_BYTES: Final = 256 * 1024  # lines that wait for a log process, or for a file system that can be written
 LINES_MAX: Final = 10_000  # of linit's own; older ones give way
 LINE_MAX: Final = 8192  # characters of such a line
@@ -27,6 +30,7 @@ class Output:
         self.messages: deque[Message] = deque(maxlen=LINES_MAX)
         self.unsent: deque[str] = deque()  # services whose pipe the log process has not been given
         self.on_waiting: Callable[[], None] = lambda: None
+        self.recorder: Recorder | None = None  # set when the plan is put to use
         self._pipes: dict[str, tuple[int, int]] = {}
 
     def writing_end(self, name: str) -> int:
@@ -59,6 +63,12 @@ class Output:
         """What linit has to say about a service, into its log."""
         self.messages.append(["line", name, text[:LINE_MAX]])
         self.on_waiting()
+
+    def record(self, event: Event, at_s: float) -> None:
+        """An event that is about to be handled, into the recording of this boot."""
+        if self.recorder is not None:
+            self.recorder.note(event, at_s)
+            self.on_waiting()
 
     def say(self, word: str) -> None:
         """A message of one word: `writable`, `close`."""

@@ -37,7 +37,7 @@ def members(sessions: Collection[int]) -> list[int]:
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and (stat := _stat(int(entry))) is not None:
-            state, group, session = stat
+            state, group, session, _ = stat
             if state not in DEAD_STATES and (session in sessions or group in sessions):
                 found.append(int(entry))
     return found
@@ -63,13 +63,25 @@ def session_of(pid: int) -> int:
     return stat[2] if stat else 0
 
 
-def _stat(pid: int) -> tuple[str, int, int] | None:
-    """(state, process group, session) of a process; None if there is none."""
+def lineage(pid: int) -> list[int]:
+    """A process and its ancestors below PID 1, itself first; [] if there is no such process."""
+    found: list[int] = []
+    while pid > 1 and pid not in found:
+        stat = _stat(pid)
+        if stat is None:
+            break
+        found.append(pid)
+        pid = stat[3]
+    return found
+
+
+def _stat(pid: int) -> tuple[str, int, int, int] | None:
+    """(state, process group, session, parent) of a process; None if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
     except OSError:
         return None
     # The name, in parentheses, may hold anything: the fields begin after the last parenthesis.
-    state, _parent, group, session, *_ = text[text.rindex(b")") + 2 :].split(b" ", 4)
-    return state.decode(), int(group), int(session)
+    state, parent, group, session, *_ = text[text.rindex(b")") + 2 :].split(b" ", 4)
+    return state.decode(), int(group), int(session), int(parent)

@@ -135,12 +135,18 @@ class Supervisor:
         *,
         cascade: bool = True,
         only: bool = False,
+        caller: str = "",
+        waits: bool = True,
     ) -> int:
         """Ask the engine for something; `on_answer` is called exactly once, perhaps before this returns."""
         number = next(self._ids)
         self._on_answer[number] = on_answer
-        self.dispatch(Request(number, verb, names, by, cascade, only))
+        self.dispatch(Request(number, verb, names, by, cascade, only, caller, waits))
         return number
+
+    def unit_of(self, pid: int) -> str:
+        """The service that a process belongs to, as the kernel tells; "" if it is nobody's."""
+        return self.members.owner_of(pid)
 
     def load_plan(
         self,
@@ -189,7 +195,10 @@ class Supervisor:
 
     def figures(self) -> dict[str, Any]:
         """For the report."""
+        recorder = self.pipes.recorder
         return {
+            "recording": recorder.key if recorder else "",
+            "recorded": recorder.rows if recorder else 0,
             "wakeups": self.wakeups,
             "orphans_reaped": self.processes.orphans_reaped,
             "logger_pid": self.logger.pid if self.logger else 0,
@@ -217,13 +226,22 @@ class Supervisor:
             self._is_dispatching = False
 
     def _handle(self, event: Event) -> None:
+        now_s = self.loop.time()
+        self._record(event, now_s)
         try:
-            effects = self.engine.handle(event, self.loop.time())
+            effects = self.engine.handle(event, now_s)
         except Exception as bug:
             self._confess(event, bug)
             return
         for effect in effects:
             self._do(effect)
+
+    def _record(self, event: Event, now_s: float) -> None:
+        try:
+            self.pipes.record(event, now_s)
+        except Exception as bug:  # a boot without a recording is better than none
+            self.pipes.recorder = None
+            self._confess(event, bug)
 
     def _do(self, effect: Effect) -> None:
         try:

@@ -230,3 +230,42 @@ def test_a_service_may_speak_to_its_linit_without_being_told_where_it_is(linit: 
     linit.boot()
     assert ctl(linit, "start", "asker").status == 0
     assert state(linit, "other") == "up"
+
+
+def as_command() -> str:
+    """linitctl, as a script of a service calls it."""
+    return f"PYTHONPATH={environment()['PYTHONPATH']} {sys.executable} -m linitctl"
+
+
+def test_a_start_script_finds_out_what_it_needs(linit: Running) -> None:
+    """The caller is known by the kernel, not by what it says."""
+    linit.define("db", run=SLEEP)
+    linit.define("web", kind="oneshot", script=f"{as_command()} need db && echo there it is")
+    linit.boot()
+    assert ctl(linit, "start", "web").status == 0
+    linit.wait_for("web", "up")
+    assert linit.order("up", "web", "db") == ["db", "web"]
+    assert "at run time, by" in ctl(linit, "deps", "web").out
+    assert ctl(linit, "stop", "db").out.splitlines()[0] == "stops first: web"
+
+
+def test_a_need_that_would_never_come_true_is_refused_and_the_script_goes_on(linit: Running) -> None:
+    linit.define("db", run=SLEEP, need="web")
+    linit.define("web", kind="oneshot", script=f"{as_command()} need db || echo status $?")
+    linit.boot()
+    assert ctl(linit, "start", "web").status == 0
+    said = ctl(linit, "logs", "web").out
+    assert "status 6\n" in said
+    assert "web would wait for db (need); db needs web (" in said
+    assert state(linit, "db") == "down"
+
+
+def test_need_is_for_services_only(linit: Running) -> None:
+    linit.define("db", run=SLEEP)
+    linit.boot()
+    ran = ctl(linit, "need", "db")
+    assert ran.status == 1
+    assert ran.err == (
+        "linitctl: need: whoever asks is no process of a service\n"
+        "it is for the scripts of a service; for a person there is linitctl start\n"
+    )

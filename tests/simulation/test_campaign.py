@@ -34,6 +34,14 @@ def random_behaviour(rng: random.Random) -> Behaviour:
     )
 
 
+def ask_from_inside(rng: random.Random, world: Simulator, names: list[str]) -> None:
+    """A service's own script asks for something, and waits."""
+    running = [name for name in names if any(process.name == name for process in world.processes.values())]
+    if running:
+        verb = rng.choice([Verb.NEED, Verb.NEED, Verb.WANT, Verb.START, Verb.STOP, Verb.RESTART])
+        world.request(verb, rng.choice(names), caller=rng.choice(running))
+
+
 def campaign(seed: int) -> Simulator:
     """One world: a boot, wishes at random moments, at the end a shutdown."""
     rng = random.Random(seed)
@@ -56,6 +64,9 @@ def campaign(seed: int) -> Simulator:
         if rng.random() < 0.3:
             name = rng.choice(names)
             world.behaviours[name] = random_behaviour(rng)
+        if rng.random() < 0.25:
+            ask_from_inside(rng, world, names)
+            continue
         verb = rng.choice(VERBS)
         world.request(verb, *rng.sample(names, rng.randint(1, 2)), cascade=rng.random() < 0.8, only=rng.random() < 0.3)
     world.run(until_s=world.now_s + 30.0, most=3000)

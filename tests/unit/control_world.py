@@ -128,6 +128,7 @@ class FakeSupervisor:
         self.stubborn: set[str] = set()
         self.signals: list[tuple[str, int, str]] = []
         self.asked_by: list[str] = []
+        self.caller = ""  # the service that whoever asks is a process of
         self.finished: list[Finish] = []
         self.next_plan: Plan | None = None
         self.status_texts: dict[str, str] = {}
@@ -153,11 +154,16 @@ class FakeSupervisor:
         *,
         cascade: bool = True,
         only: bool = False,
+        caller: str = "",
+        waits: bool = True,
     ) -> None:
         self.asked_by.append(by)
         self._last_id += 1
         self._answers[self._last_id] = on_answer
-        self.dispatch(events.Request(self._last_id, verb, names, by, cascade, only))
+        self.dispatch(events.Request(self._last_id, verb, names, by, cascade, only, caller, waits))
+
+    def unit_of(self, pid: int) -> str:
+        return self.caller
 
     def reload_plan(
         self, by: str, on_answer: Callable[[effects.Answer], object], *, start_enabled: bool = True

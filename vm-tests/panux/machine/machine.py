@@ -43,6 +43,7 @@ STARTS: Final = 5
 """How often QEMU is started again where another process took a port that was free a moment before."""
 LOGS_SCRIPT: Final = "cd /var/log/linit && grep '' *.log | sort -t : -k 2 | tail -n 60; dmesg | tail -n 20"
 """The last lines of all services in order of time: each begins with the file's name, then the time."""
+RECORDING_SCRIPT: Final = "linitctl record save /run/linit/saved.rec >&2 && cat /run/linit/saved.rec"
 CONTROL_ARGUMENT: Final = f"linit.control_port={CONTROL_PORT} panic=-1"
 
 
@@ -389,6 +390,15 @@ class Machine:
     def boot_report(self) -> Any:
         """linit's report of the boot."""
         return self.call("report")
+
+    def recording(self) -> bytes:
+        """linit's recording of this boot, for `linitctl replay`; b"" where the guest no longer gives it."""
+        if not self.is_running:
+            return b""
+        try:
+            return self.agent.run(RECORDING_SCRIPT, limit_s=20).raw_output
+        except MachineError:
+            return b""
 
     def diagnosis(self) -> str:
         """For the report of a failed test: state, console, and the service logs as far as the guest still answers."""

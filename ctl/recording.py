@@ -1,0 +1,144 @@
+"""`record`, `replay`, and `why` about the past: what happened? A program of its own replays it; this one becomes it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from linitctl.client import NoAnswer
+from linitctl.failure import FAILED, USAGE, Failure
+from linitctl.session import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from typing import Any, Final
+
+    from linitctl.session import Session
+
+FALLBACK: Final = "/usr/bin/python3"  # an interpreter that does not know its own path
+READ_BYTES: Final = 1 << 16
+FOLDER: Final = "record"  # in the folder of the logs: linit.record.ring
+
+
+def program(*arguments: str) -> list[str]:
+    """The argv of the program, in this interpreter with this one's sys.path: as linitctl.definitions.compiler."""
+    bootstrap = (
+        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[0] = 'linitctl'; "
+        "from linit.replay.__main__ import main; sys.exit(main())"
+    )
+    flags = ["-I", "-S", *(["-B"] if sys.flags.dont_write_bytecode else [])]
+    return [sys.executable or FALLBACK, *flags, "-c", bootstrap, *arguments]
+
+
+def place(session: Session, waits: bool) -> list[str]:
+    """Options of the program: where the recordings are, and which is that of the running linit.
+
+    With `waits` it waits until the log process has written what had happened by now.
+    """
+    log = str(session.paths()["log"])
+    found = ["--log", log]
+    try:
+        changes = _changes(os.path.join(log, FOLDER)) if waits else -1
+        report = session.call("report")
+    except NoAnswer:
+        return found
+    if report.get("recording"):
+        found += ["--key", report["recording"]]
+        if changes >= 0:
+            found += ["--events", str(report["recorded"]), "--changes", str(changes)]
+    return found
+
+
+def _changes(folder: str) -> int:
+    """A descriptor that tells of changes in the folder; -1 where it cannot be watched, or is not there yet."""
+    from linitctl.inotify import Watch
+
+    try:
+        return Watch(folder).handed_on()
+    except Failure:
+        return -1
+
+
+def why(session: Session, options: Namespace) -> dict[str, Any]:
+    """What the method `why` would have answered at a moment of a recording. Raises Failure."""
+    import json  # only here: linitctl starts faster without
+
+    about = ["--at", options.at] if options.at else []
+    where = ["--file", options.file] if options.file else place(session, waits=not options.boot)
+    argv = program("why", options.name, "--json", "--boot", str(options.boot), *about, *where)
+    status, answer = _output(argv)
+    if status:
+        raise Failure(status, "")  # it has said why
+    result: dict[str, Any] = json.loads(answer)
+    return result
+
+
+def _output(argv: list[str]) -> tuple[int, str]:
+    """Exit status and standard output of a program. Raises Failure when it cannot be run."""
+    end, far_end = os.pipe()
+    try:
+        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, far_end, 1)])
+    except OSError as fault:
+        raise Failure(FAILED, f"the replay cannot be run: {argv[0]}: {fault.strerror}") from fault
+    finally:
+        os.close(far_end)
+    with open(end, encoding="utf-8", errors="replace") as stream:
+        answer = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), answer
+
+
+def _become(session: Session, *arguments: str) -> int:
+    argv = program(*arguments, *(["--json"] if session.is_json else []))
+    try:
+        os.execv(argv[0], argv)
+    except OSError as fault:
+        raise Failure(FAILED, f"the replay cannot be run: {argv[0]}: {fault.strerror}") from fault
+
+
+def _record_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("verb", choices=("list", "save"), help="what to do")
+    parser.add_argument("file", metavar="FILE", nargs="?", default="", help="where to save it")
+    parser.add_argument("--boot", type=int, default=0, metavar="-N", help="save that of an earlier boot")
+
+
+def _record(session: Session, options: Namespace) -> int:
+    if (options.verb == "save") is not bool(options.file):
+        raise Failure(USAGE, "save needs a FILE" if options.verb == "save" else "list needs no FILE")
+    if options.verb == "list":
+        return _become(session, "record", "list", *place(session, waits=False))
+    boot = ["--boot", str(options.boot)]
+    return _become(session, "record", "save", options.file, *boot, *place(session, waits=not options.boot))
+
+
+def _replay_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a saved recording")
+    parser.add_argument("--to", default="", metavar="WHEN", help="no further than event N, or that moment")
+    parser.add_argument("--to-test", default="", metavar="FILE", help="write a pytest file; `-` is standard output")
+
+
+def _replay(session: Session, options: Namespace) -> int:
+    to = ["--to", options.to] if options.to else []
+    to_test = ["--to-test", options.to_test] if options.to_test else []
+    return _become(session, "replay", options.file, *to, *to_test)
+
+
+COMMANDS: Final = {
+    "record": Command(
+        _record_arguments,
+        _record,
+        "The flight recorder keeps every event and request of the last boots. `list`: what there is. `save FILE`: one\n"
+        "file of this boot's recording, or with --boot -1 of the one before, that can be replayed on any machine.",
+        "linitctl record list",
+        "linitctl record save crash.rec --boot -1",
+    ),
+    "replay": Command(
+        _replay_arguments,
+        _replay,
+        "Give the events of a recording to the engine again. On a terminal: step forward and back (n, p, goto, why,\n"
+        "q); else everything is printed. --to WHEN: up to event N, or to a moment: seconds with a point or an s after\n"
+        "them (12.5, 30s), HH:MM[:SS], YYYY-MM-DD HH:MM. --to-test FILE: write a pytest file from it.",
+        "linitctl replay crash.rec --to 03:20",
+        "linitctl replay crash.rec --to-test test_crash.py",
+    ),
+}

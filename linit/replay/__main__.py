@@ -1,0 +1,231 @@
+"""The program behind `linitctl record`, `linitctl replay` and `linitctl why --at`: recordings, read and replayed.
+
+Exit status: 0 told, 1 there is no such recording or it cannot be read, 2 wrong usage, 3 there is no such service.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from linit.record import ring
+from linit.record.recording import Recording, RecordingError, load, save
+from linit.replay import generated_test, interactive, moment, text
+from linit.replay.stepper import Stepper, why
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+UNKNOWN: Final = 3
+
+WRITTEN_LIMIT_S: Final = 2.0
+CHANGES_BYTES: Final = 1 << 14
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; gives the exit status."""
+    options = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
+    try:
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except (RecordingError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        return _complain(str(error), FAILED)
+    except moment.MomentError as error:
+        return _complain(str(error), USAGE)
+    return status
+
+
+def _complain(what: str, status: int) -> int:
+    print(f"linitctl: {what}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="linitctl", description="What happened in a boot?")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    record = commands.add_parser("record", help="the recordings that are kept")
+    verbs = record.add_subparsers(required=True, metavar="VERB")
+    saving = verbs.add_parser("save", help="make a file of a recording")
+    saving.add_argument("file", metavar="FILE")
+    saving.set_defaults(run=_save)
+    listing = verbs.add_parser("list", help="which recordings are there")
+    listing.set_defaults(run=_list)
+    replay = commands.add_parser("replay", help="step the engine through a recording")
+    replay.add_argument("file", metavar="FILE")
+    replay.add_argument("--to", default="", metavar="WHEN", help=f"up to event N, or {moment.FORMS}")
+    replay.add_argument("--to-test", default="", metavar="FILE", help="write a pytest file; `-` is standard output")
+    replay.set_defaults(run=_replay)
+    reason = commands.add_parser("why", help="why a service was in its state")
+    reason.add_argument("name", metavar="NAME")
+    reason.add_argument("--at", default="", metavar="TIME", help=f"{moment.FORMS}; default: the end")
+    reason.add_argument("--file", default="", metavar="FILE", help="a saved recording")
+    reason.set_defaults(run=_why)
+    for command in (saving, reason):
+        command.add_argument("--boot", type=_boot, default=0, metavar="-N", help="0 is this boot, -1 the one before")
+        # Wait until the recording has so many rows; this descriptor tells of changes in the folder: inotify(7).
+        command.add_argument("--events", type=int, default=0, help=argparse.SUPPRESS)
+        command.add_argument("--changes", type=int, default=-1, help=argparse.SUPPRESS)
+    for command in (saving, listing, reason):
+        command.add_argument("--log", default="", metavar="DIR", help="the folder of the logs")
+        command.add_argument("--key", default="", help=argparse.SUPPRESS)  # of the boot that runs
+    for command in (saving, listing, replay, reason):
+        command.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _boot(word: str) -> int:
+    number = int(word)
+    if number > 0:
+        raise ValueError(word)
+    return number
+
+
+def _list(options: argparse.Namespace) -> int:
+    found = []
+    kept = ring.recordings(os.path.join(options.log, ring.FOLDER))
+    for boot, (_, key, path) in zip(_boots(kept, options.key), kept, strict=True):
+        try:
+            recording = load(path)
+        except RecordingError as error:
+            print(f"linitctl: {error}", file=sys.stderr)
+            continue
+        began_s, ended_s = (recording.wall_s(each) for each in (recording.began_s, recording.ended_s))
+        size, count = os.path.getsize(path), len(recording.entries)
+        found.append(
+            {"boot": boot, "began_s": began_s, "ended_s": ended_s, "events": count, "key": key, "bytes": size,
+             "version": recording.version, "path": path, "fault": recording.fault}
+        )  # fmt: skip
+        if not options.json:
+            print(f"{boot:>3}  {text.clock(began_s)} to {text.clock(ended_s)}  {count} events  {size} bytes")
+            _tell_fault(recording)
+    if options.json:
+        print(json.dumps(found, indent=2))
+    return OK
+
+
+def _boots(kept: list[tuple[int, str, str]], key: str) -> list[int]:
+    """The number of each for --boot: 0 is the one that runs, or where none does the last."""
+    is_last_ours = not key or (bool(kept) and kept[-1][1] == key)
+    last = 0 if is_last_ours else -1
+    return [last - number for number in range(len(kept) - 1, -1, -1)]
+
+
+def _path(options: argparse.Namespace) -> str:
+    """The recording of the boot that is meant. Raises RecordingError."""
+    folder = os.path.join(options.log, ring.FOLDER)
+    kept = ring.recordings(folder)
+    numbers = _boots(kept, options.key)
+    if options.boot not in numbers:
+        there = ", ".join(map(str, reversed(numbers))) or "none"
+        raise RecordingError(f"{folder}: there is no recording of boot {options.boot}; there are: {there}")
+    return kept[numbers.index(options.boot)][2]
+
+
+def _recording(options: argparse.Namespace) -> Recording:
+    """The recording that is meant; of the running boot, with all that had happened when we were called."""
+    path = getattr(options, "file", "") if options.run is _why else ""
+    path = path or _path(options)
+    recording = load(path)
+    if options.boot == 0 and options.changes >= 0 and recording.rows < options.events:
+        recording = _waited_for(path, options)
+    return recording
+
+
+def _waited_for(path: str, options: argparse.Namespace) -> Recording:
+    """The recording when the log process has written what PID 1 had told it; or what there is after a moment."""
+    until_s = time.monotonic() + WRITTEN_LIMIT_S
+    while True:
+        recording = load(path)
+        left_s = until_s - time.monotonic()
+        if recording.rows >= options.events or recording.fault or left_s <= 0:
+            return recording
+        if select.select([options.changes], (), (), left_s)[0]:
+            os.read(options.changes, CHANGES_BYTES)
+
+
+def _save(options: argparse.Namespace) -> int:
+    recording = _recording(options)
+    recording = save(recording.path, options.file)
+    if options.json:
+        value = {"file": options.file, "events": len(recording.entries), "fault": recording.fault}
+        print(json.dumps(value, indent=2))
+    else:
+        print(f"{options.file}: {text.head(recording)}")
+    _tell_fault(recording)
+    return OK
+
+
+def _tell_fault(recording: Recording) -> None:
+    if recording.fault:
+        print(f"linitctl: {recording.fault}", file=sys.stderr)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    stepper = Stepper(load(options.file))
+    recording = stepper.recording
+    _tell_fault(recording)
+    if options.to_test:
+        return _write_test(options.to_test, recording)
+    last = interactive.target(stepper, options.to) if options.to else len(recording.entries)
+    if options.json:
+        steps = []
+        while stepper.number < last and (step := stepper.forward()) is not None:
+            steps.append(text.step_data(step, recording))
+        states = {name: unit.state.value for name, unit in stepper.engine.units.items()}
+        value: dict[str, Any] = {"version": recording.version, "fault": recording.fault, "steps": steps}
+        print(json.dumps({**value, "states": states}, indent=2, ensure_ascii=False))
+    elif sys.stdin.isatty() and sys.stdout.isatty():
+        if options.to:
+            stepper.go_to(last)
+        interactive.run(stepper, input, print)
+    else:
+        print(text.head(recording))
+        while stepper.number < last and (step := stepper.forward()) is not None:
+            print(*text.step(step, recording.began_s), sep="\n")
+    return OK
+
+
+def _write_test(path: str, recording: Recording) -> int:
+    source = "".join(f"{line}\n" for line in generated_test.lines(recording))
+    if path == "-":
+        sys.stdout.write(source)
+        return OK
+    with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(source)
+    return OK
+
+
+def _why(options: argparse.Namespace) -> int:
+    recording = _recording(options)
+    stepper = Stepper(recording)
+    at_s = moment.at(options.at, recording) if options.at else recording.ended_s
+    _tell_fault(recording)
+    stepper.go_to(stepper.number_at(at_s))
+    try:
+        found = why(stepper, options.name, at_s)
+    except KeyError:
+        return _complain(f"no service was called {options.name!r} then", UNKNOWN)
+    found |= {"at_s": round(at_s - recording.began_s, 6), "wall_s": recording.wall_s(at_s)}
+    if options.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print(f"{text.clock(found['wall_s'])}, {found['at_s']:.3f} s after the beginning:")
+        for link in found["chain"]:
+            print(f"{link['name']}: {link['state']} ({link['text']})")
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
