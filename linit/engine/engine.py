@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from linit.engine import events, explain, wait_loops
 from linit.engine.board import Board, broken_reason
-from linit.engine.effects import AllDown, Answer, BootFinished, Effect, Told
+from linit.engine.effects import AllDown, Answer, BootFinished, Effect
 from linit.engine.events import Verb
 from linit.engine.lifecycle import Lifecycle
 from linit.engine.links import PROCESSLESS, Links
@@ -21,7 +21,7 @@ from linit.engine.requests import Ledger, Pending, answer, refusal
 from linit.engine.respawn import Budget
 from linit.engine.transitions import IGNORED, Step
 from linit.engine.unit import Unit
-from linit.engine.wishes import closure, conflict_losers, unneeded_after
+from linit.engine.wishes import closure, conflict_losers, live_needers, unneeded_after
 from linit.model.place import Place
 from linit.model.reason import Cause, Reason
 from linit.model.service import Dependency, EdgeKind, Kind, Plan, Service
@@ -189,7 +189,7 @@ class Engine:
             self._board.emit(refusal(request.id, request.names, f"no service is named {unknown[0]!r}"))
         elif self.boot_state == "stopping":
             self._board.emit(refusal(request.id, request.names, "the system is shutting down"))
-        elif (loop := self._loop_of(request)) is not None:
+        elif (loop := wait_loops.loop_of(self._board, self._ledger, request)) is not None:
             name, text = loop
             self._board.emit(answer(request.id, {name: (Outcome.REFUSED, text)}))
         else:
@@ -203,20 +203,6 @@ class Engine:
                 Verb.RESET: self._reset,
                 Verb.RUNLEVEL: self._enter_runlevel,
             }[request.verb](request)
-
-    def _loop_of(self, request: events.Request) -> tuple[str, str] | None:
-        """A wait of a service's own script that would never end: for whom, and the loop in words."""
-        if not request.caller or not request.waits:
-            return None
-        for name in request.names:
-            way: list[wait_loops.Step] = []
-            if request.verb in (Verb.STOP, Verb.RESTART):
-                way = wait_loops.loop_of_stop(self._board, request.caller, name)
-            if request.verb is not Verb.STOP and not way:
-                way = wait_loops.loop_of_start(self._board, self._ledger, request.caller, name)
-            if way:
-                return name, wait_loops.describe(request.caller, request.verb, way)
-        return None
 
     def _depend(self, request: events.Request) -> None:
         """A running service found out that it needs or wants others: an edge for as long as its definition stays."""
@@ -233,25 +219,12 @@ class Engine:
         wish = Reason(Cause.PULLED_IN, board.now_s, of=unit.name, by=request.by, place=str(place))
         self._want_all(request.names, wish, Verb.START)
         for edge in new:
-            if self._make_way(unit, edge):
+            if wait_loops.make_way(board, unit, edge):
                 board.swap(unit, replace(unit.service, dependencies=(*unit.service.dependencies, edge)))
         waited_for = [name for name in request.names if board.units[name].state is not UnitState.UP]
         if waited_for and unit.state is UnitState.STARTING:
             unit.reason = Reason(Cause.WAITS_FOR, board.now_s, of=waited_for[0], text=", which its script asked for")
         self._open(request, dict.fromkeys(request.names, request.verb))
-
-    def _make_way(self, unit: Unit, new: Dependency) -> bool:
-        """Cut what is weaker than a new edge and would close a loop with it; False when the edge itself is weakest."""
-        while (found := wait_loops.soft_edge_of_loop(self._board, unit.name, new.on)) is not None:
-            name, edge = found
-            if new.kind is EdgeKind.WANT or edge.kind.is_hard or edge.kind is EdgeKind.PROVIDED_BY:
-                return False
-            owner = self._board.units[name]
-            kept = tuple(each for each in owner.service.dependencies if each != edge)
-            self._board.swap(owner, replace(owner.service, dependencies=kept))
-            text = f"no longer {edge.kind.value} {edge.on} ({edge.place}): {unit.name} {new.kind.value} {new.on} now"
-            self._board.emit(Told(name, text, self._board.now_s))
-        return True
 
     def _start(self, request: events.Request) -> None:
         wish = Reason(Cause.REQUESTED, self._board.now_s, by=request.by)
@@ -298,7 +271,7 @@ class Engine:
     def _stop(self, request: events.Request) -> None:
         if not request.cascade:
             for name in request.names:
-                needers = self._live_needers(name, request.names)
+                needers = live_needers(name, request.names, self._board.units, self._board.links)
                 if needers:
                     text = f"{', '.join(needers)} would stop with it"
                     self._board.emit(refusal(request.id, request.names, text))
@@ -315,19 +288,6 @@ class Engine:
             for edge in self._board.links.dependencies(name):
                 if edge.kind is EdgeKind.PROVIDED_BY and edge.on in self._board.units:
                     yield edge.on
-
-    def _live_needers(self, name: str, besides: Iterable[str]) -> list[str]:
-        """Who would stop with `name`; through a virtual name when it is the last provider of that."""
-        units = self._board.units
-        needers: set[str] = set()
-        for other, edge in self._board.links.dependents(name):
-            if other not in units or not units[other].goal or other in besides:
-                continue
-            if edge.kind.is_hard:
-                needers.add(other)
-            elif edge.kind is EdgeKind.PROVIDED_BY and units[name].goal and units[other].alive == 1:
-                needers.update(self._live_needers(other, besides))
-        return sorted(needers)
 
     def _restart(self, request: events.Request) -> None:
         wish = Reason(Cause.RESTARTED, self._board.now_s, by=request.by)

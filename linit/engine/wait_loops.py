@@ -8,17 +8,48 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from linit.engine.board import Board
 from linit.engine.edges import holds, waits
-from linit.engine.events import Verb
+from linit.engine.effects import Told
+from linit.engine.events import Request, Verb
 from linit.engine.requests import Pending
 from linit.engine.unit import Unit
 from linit.model.service import Dependency, EdgeKind
 from linit.model.state import UnitState
 
 Step = tuple[str, str]  # (service, why the one before waits for it)
+
+
+def loop_of(board: Board, pending: Iterable[Pending], request: Request) -> tuple[str, str] | None:
+    """A wait of a service's own script that would never end: for whom, and the loop in words."""
+    if not request.caller or not request.waits:
+        return None
+    for name in request.names:
+        way: list[Step] = []
+        if request.verb in (Verb.STOP, Verb.RESTART):
+            way = loop_of_stop(board, request.caller, name)
+        if request.verb is not Verb.STOP and not way:
+            way = loop_of_start(board, pending, request.caller, name)
+        if way:
+            return name, describe(request.caller, request.verb, way)
+    return None
+
+
+def make_way(board: Board, unit: Unit, new: Dependency) -> bool:
+    """Cut what is weaker than a new edge and would close a loop with it; False when the edge itself is weakest."""
+    while (found := soft_edge_of_loop(board, unit.name, new.on)) is not None:
+        name, edge = found
+        if new.kind is EdgeKind.WANT or edge.kind.is_hard or edge.kind is EdgeKind.PROVIDED_BY:
+            return False
+        owner = board.units[name]
+        kept = tuple(each for each in owner.service.dependencies if each != edge)
+        board.swap(owner, replace(owner.service, dependencies=kept))
+        text = f"no longer {edge.kind.value} {edge.on} ({edge.place}): {unit.name} {new.kind.value} {new.on} now"
+        board.emit(Told(name, text, board.now_s))
+    return True
 
 
 def loop_of_start(board: Board, pending: Iterable[Pending], caller: str, name: str) -> list[Step]:

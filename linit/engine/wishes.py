@@ -82,6 +82,19 @@ def conflict_losers(wanted: Iterable[str], units: Mapping[str, Unit], links: Lin
     return losers
 
 
+def live_needers(name: str, besides: Iterable[str], units: Mapping[str, Unit], links: Links) -> list[str]:
+    """Who would stop with `name`; through a virtual name when it is the last provider of that."""
+    needers: set[str] = set()
+    for other, edge in links.dependents(name):
+        if other not in units or not units[other].goal or other in besides:
+            continue
+        if edge.kind.is_hard:
+            needers.add(other)
+        elif edge.kind is EdgeKind.PROVIDED_BY and units[name].goal and units[other].alive == 1:
+            needers.update(live_needers(other, besides, units, links))
+    return sorted(needers)
+
+
 def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
     """What `name` had pulled in, asked to be let go of (`stop_when_unneeded`), and nobody else pulls in."""
     free = []

@@ -2,7 +2,7 @@
 
 apt has verified what it fetched; we do it again at every build, since a cache may have been touched meanwhile and an
 offline build has only the cache. The chain: a Debian archive key signs InRelease (gpgv(1)), InRelease holds the
-SHA-256 of Packages, Packages holds the SHA-256 of each .deb. Format: https://wiki.debian.org/DebianRepository/Format.
+SHA-256 of Packages, Packages holds the SHA-256 of each .deb. Format: apt-secure(8), deb822(5).
 """
 
 from __future__ import annotations
