@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from panux.faults import MachineError
 from panux.machine.machine import Machine
 
 pytestmark = pytest.mark.vm
@@ -81,4 +84,14 @@ def test_stopping_the_network_stops_what_needs_it_first(booted: Machine) -> None
     booted.call("start", {"names": ["network"]})
     for name in ("network", "dropbear", "nginx"):
         booted.wait_for_service(name)
+    assert booted.ssh("echo back") == "back\n"
+
+
+def test_an_administrator_on_ssh_may_restart_what_the_session_came_by(booted: Machine) -> None:
+    """The service waits for none of its sessions: that is no loop, though the session belongs to it."""
+    seen = len(booted.control.transitions)
+    with contextlib.suppress(MachineError):  # the session ends with the service, before the client can say anything
+        booted.ssh("linitctl restart dropbear")
+    booted.wait_for_transition("dropbear", "down", seen)
+    booted.wait_for_transition("dropbear", "up", seen)
     assert booted.ssh("echo back") == "back\n"

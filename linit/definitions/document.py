@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -268,9 +267,3 @@ def _forbidden(file: str, text: str) -> tuple[Place, str]:
 
 def _is_printable(code: int) -> bool:
     return code in (0x9, 0xA, 0xD, 0x85) or 0x20 <= code <= 0x7E or 0xA0 <= code <= 0xD7FF or code >= 0xE000
-
-
-def texts_of(node: Node) -> Iterator[Text]:
-    """A text, or the texts of a list. Anything else in it is skipped."""
-    items = node.items if isinstance(node, List) else [node]
-    yield from (item for item in items if isinstance(item, Text))

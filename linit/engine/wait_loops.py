@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import Final
 
 from linit.engine.board import Board
 from linit.engine.edges import holds, waits
@@ -20,12 +21,13 @@ from linit.engine.unit import Unit
 from linit.model.service import Dependency, EdgeKind
 from linit.model.state import UnitState
 
+RUNS_SCRIPTS: Final = (UnitState.STARTING, UnitState.STOPPING)
 Step = tuple[str, str]  # (service, why the one before waits for it)
 
 
 def loop_of(board: Board, pending: Iterable[Pending], request: Request) -> tuple[str, str] | None:
     """A wait of a service's own script that would never end: for whom, and the loop in words."""
-    if not request.caller or not request.waits:
+    if not request.waits or not _is_waited_for(board, request):
         return None
     for name in request.names:
         way: list[Step] = []
@@ -36,6 +38,16 @@ def loop_of(board: Board, pending: Iterable[Pending], request: Request) -> tuple
         if way:
             return name, describe(request.caller, request.verb, way)
     return None
+
+
+def _is_waited_for(board: Board, request: Request) -> bool:
+    """Does the caller's service wait for whoever asks?
+
+    While it starts or stops, for its script. One that is up does not: what a login or a daemon's child asks for may
+    well take its own service down, and ends with it. An edge must close no loop in any case.
+    """
+    caller = board.units.get(request.caller)
+    return caller is not None and (request.verb in (Verb.NEED, Verb.WANT) or caller.state in RUNS_SCRIPTS)
 
 
 def make_way(board: Board, unit: Unit, new: Dependency) -> bool:
@@ -118,7 +130,7 @@ def _start_waits(board: Board, pending: list[Pending], name: str) -> Iterator[St
         if on is not None and _makes_wait(unit, edge, on):
             yield edge.on, f"{_WORDS[edge.kind]} {edge.on} ({edge.place})"
     for request in pending:
-        if request.caller == name:
+        if request.caller == name and unit.state in RUNS_SCRIPTS:
             yield from ((other, f"waits for {other} (linitctl {request.verb.value})") for other in request.open)
 
 

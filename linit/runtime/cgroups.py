@@ -19,6 +19,16 @@ SYSTEM_ROOT: Final = "/sys/fs/cgroup"
 FOLDER: Final = "linit"  # below the root: the cgroups of services
 
 
+def cgroup_of(pid: int) -> str:
+    """The path of the cgroup (version 2) that a process is in, from the hierarchy's root; "" if it is in none."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
+
+
 class Cgroups:
     """The cgroups of services, named after them, below `root`/linit. With `root` "" there are none.
 

@@ -17,7 +17,7 @@ from linit.engine.effects import Signal, To
 from linit.engine.events import Emptied, Event, Exited, Spawned, SpawnFailed
 from linit.model.state import Role
 from linit.runtime import sessions
-from linit.runtime.cgroups import Cgroups
+from linit.runtime.cgroups import FOLDER, Cgroups, cgroup_of
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Handle, Loop
 from linit.runtime.processes import Owner, Processes
@@ -120,8 +120,12 @@ class Members:
         family = set(sessions.lineage(pid))
         if not family:
             return ""
+        inside = f"{cgroup_of(pid)}/"
+        session = sessions.session_of(pid)
         for name, group in self._groups.items():
-            if not family.isdisjoint(group.children) or self.has(name, pid):
+            if not family.isdisjoint(group.children) or session in group.sessions:
+                return name
+            if group.cgroup and f"/{FOLDER}/{name}/" in inside:
                 return name
         return ""
 

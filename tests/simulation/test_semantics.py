@@ -651,3 +651,14 @@ def test_a_provider_that_is_to_go_provides_no_more_for_those_who_start_in_that_m
     assert w.state("late") is WAITING
     w.run()
     assert w.transitions(UP)[-3:] == ["mta", "late", "then"]
+
+
+def test_a_login_may_take_down_the_service_that_it_came_in_by() -> None:
+    """An up service waits for none of its processes: `linitctl restart sshd` over ssh ends with the session."""
+    w = world(net={}, sshd={"need": ["net"]})
+    w.request(Verb.START, "sshd")
+    w.run()
+    for verb, name in ((Verb.RESTART, "sshd"), (Verb.STOP, "net"), (Verb.START, "sshd")):
+        number = w.request(verb, name, caller="sshd")
+        w.run()
+        assert answer(w, number).outcome is Outcome.DONE, verb
