@@ -18,8 +18,10 @@ from linit.control import messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Final
+
+    from linit.control.messages import ServiceRecord
 
 HELLO_TIMEOUT_S: Final = 5.0  # a supervisor that is alive answers at once
 READ_BYTES: Final = 65536
@@ -63,6 +65,16 @@ class Client:
             raise NoAnswer(self.path, f"{method} took more than {timeout_s:g} s")
         return self.result(id_)
 
+    def all_services(self, page: dict[str, Any]) -> Iterator[ServiceRecord]:
+        """The services of a page (of `list` or `subscribe`), then those of the pages after it. Raises Failure.
+
+        The next page is asked for when one was taken: who is told of changes meanwhile has them in their order.
+        """
+        yield from page["services"]
+        while page["more"]:
+            page = self.call("list", {"after": page["services"][-1]["name"]})
+            yield from page["services"]
+
     def send(self, method: str, params: dict[str, Any] | None = None) -> int:
         """Ask. Returns the id under which the answer will be found."""
         self._last_id += 1
@@ -95,6 +107,18 @@ class Client:
         if error is not None:
             raise failure_of(error)
         return result
+
+    def fileno(self) -> int:
+        """The socket, to wait for."""
+        return self._socket.fileno()
+
+    def drain(self) -> bool:
+        """Read what has come; False when the supervisor has closed the connection."""
+        try:
+            self._read()
+        except Failure:
+            return False
+        return True
 
     def close(self) -> None:
         """Hang up; what was asked for goes on."""

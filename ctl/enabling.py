@@ -34,15 +34,28 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--now", action="store_true", help="start (or stop) it as well")
 
 
+def _enable_arguments(parser: ArgumentParser) -> None:
+    from linitctl.overriding import edge_arguments
+
+    _arguments(parser)
+    edge_arguments(parser)
+
+
 def _enable(session: Session, options: Namespace) -> int:
+    from linitctl import overriding
+
     paths = session.paths()
     _check_runlevel(session, paths, options.runlevel)
     files = {name: definition_of(name, paths["services"]) for name in options.names}
     for name, file in files.items():
-        if not file and name not in _known(session):
-            raise _unknown(session, name, paths["services"])
+        if not file and name not in known_services(session):
+            raise unknown(session, name, paths["services"])
     folder = os.path.join(paths["runlevels"], options.runlevel)
+    edges = overriding.edges_of(options)
+    overridden = [overriding.add(session, name, overriding.OVERRIDE, edges) for name in files] if edges else []
     said = [_link(folder, options.runlevel, name, file) for name, file in files.items()]
+    if not session.is_json:
+        session.print(*overridden)
     return _apply(session, options, said, "start")
 
 
@@ -52,8 +65,8 @@ def _disable(session: Session, options: Namespace) -> int:
     folder = os.path.join(paths["runlevels"], options.runlevel)
     for name in options.names:
         is_known = os.path.lexists(os.path.join(folder, name)) or definition_of(name, paths["services"])
-        if not is_known and name not in _known(session):
-            raise _unknown(session, name, paths["services"])
+        if not is_known and name not in known_services(session):
+            raise unknown(session, name, paths["services"])
     said = [_unlink(folder, options.runlevel, name) for name in options.names]
     return _apply(session, options, said, "stop")
 
@@ -164,17 +177,17 @@ def _names_inside(path: str) -> list[bytes]:
     return [line[5:].split(b"#")[0].strip().strip(b"'\"") for line in lines if line.startswith(b"name:")]
 
 
-def _known(session: Session) -> set[str]:
-    """The services that the supervisor has; none when none answers."""
+def known_services(session: Session) -> dict[str, Any]:
+    """The services that the supervisor has, by name; none when none answers."""
     try:
-        return {record["name"] for record in session.call("list")["services"]}
+        return {record["name"]: record for record in session.services()}
     except NoAnswer:
-        return set()
+        return {}
 
 
-def _unknown(session: Session, name: str, folders: Iterable[str]) -> Failure:
+def unknown(session: Session, name: str, folders: Iterable[str]) -> Failure:
     files = [path for folder in folders for path in _files(folder)]
-    names = {os.path.basename(path).removesuffix(".yaml") for path in files} | _known(session)
+    names: set[str] = {os.path.basename(path).removesuffix(".yaml") for path in files} | known_services(session).keys()
     near = nearest(name, sorted(names))
     hint = f"did you mean {near}?" if near else f"no such file in {', '.join(folders)}"
     return Failure(UNKNOWN, f"no service is called {name!r}", hint)
@@ -196,10 +209,11 @@ def _check_runlevel(session: Session, paths: dict[str, Any], runlevel: str) -> N
 
 COMMANDS: Final = {
     "enable": Command(
-        _arguments,
+        _enable_arguments,
         _enable,
         "Have services start with a runlevel: a symlink in the runlevel's folder. Takes effect at the next boot, or\n"
-        "when the runlevel is entered again; with --now the services start as well.",
+        "when the runlevel is entered again; with --now the services start as well. --need, --after and the like add\n"
+        "to what it depends on, as `linitctl override` does, which takes them back as well.",
         "linitctl enable nginx --now",
         "linitctl enable getty@ttyS1 --runlevel default",
     ),

@@ -1,11 +1,11 @@
-"""`deps`, `rdeps`, `why`: what hangs on what, and why is a service in its state?"""
+"""`deps`, `rdeps`: what hangs on what?"""
 
 from __future__ import annotations
 
 from linitctl import table
 from linitctl.failure import OK
 from linitctl.session import Command
-from linitctl.style import BOLD, COLOUR_OF_STATE, DIM, age, clock
+from linitctl.style import BOLD, COLOUR_OF_STATE, DIM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,37 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="also the order that every service has: after sysinit")
 
 
+def _deps_arguments(parser: ArgumentParser) -> None:
+    _arguments(parser)
+    parser.add_argument("--learn", action="store_true", help="write down what it asked for at run time: a drop-in")
+
+
 def _deps(session: Session, options: Namespace) -> int:
-    return _show(session, options, session.call("deps", name=options.name), lambda edge: (edge["owner"], edge["on"]))
+    result = session.call("deps", name=options.name)
+    if options.learn:
+        return _learn(session, options.name, result["edges"])
+    return _show(session, options, result, lambda edge: (edge["owner"], edge["on"]))
+
+
+def _learn(session: Session, name: str, edges: list[EdgeRecord]) -> int:
+    from linitctl import overriding
+
+    learned: dict[str, list[str]] = {}
+    for edge in edges:
+        if edge["owner"] == name and edge["learned"]:
+            learned.setdefault(edge["kind"], []).append(edge["on"])
+    if learned:
+        overriding.check_defined(session, name)
+        said = overriding.add(session, name, overriding.LEARNED, learned)
+        overriding.renew(session)
+    else:
+        said = f"{name}: nothing was found at run time"
+    if session.is_json:
+        path = overriding.path_of(session, name, overriding.LEARNED)
+        session.print_json({"name": name, "learned": learned, "path": path if learned else None})
+    else:
+        session.print(said)
+    return OK
 
 
 def _rdeps(session: Session, options: Namespace) -> int:
@@ -65,6 +94,8 @@ def _state(edge: EdgeRecord) -> table.Cell:
 
 
 def _place(edge: EdgeRecord) -> str:
+    if edge["learned"]:
+        return f"found {edge['place']}"
     return f"{edge['place']} (implied)" if edge["implied"] else edge["place"]
 
 
@@ -88,87 +119,21 @@ def branches(
     return walk(root, "")
 
 
-def _why_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="a service")
-    parser.add_argument(
-        "--at", default="", metavar="TIME", help="as of then: seconds after the boot, HH:MM[:SS], or YYYY-MM-DD HH:MM"
-    )
-    parser.add_argument("--boot", type=int, default=0, metavar="-N", help="of an earlier boot; -1 is the one before")
-    parser.add_argument("--file", default="", metavar="FILE", help="of a saved recording")
-
-
-def _why(session: Session, options: Namespace) -> int:
-    if options.at or options.boot or options.file:
-        from linitctl import recording  # only for what is past
-
-        result = recording.why(session, options)
-    else:
-        result = session.call("why", name=options.name)
-    if session.is_json:
-        session.print_json(result)
-        return OK
-    if "wall_s" in result:
-        session.print(f"As of {clock(result['wall_s'])}, {age(result['at_s'])} after the beginning:")
-    session.print(" ".join(sentences(result)))
-    chain = result["chain"]
-    if len(chain) > 1:
-        rows: list[list[table.Cell]] = [
-            [
-                f"{'   ' * (depth - 1)}└─ {link['name']}" if depth else link["name"],
-                (link["state"], COLOUR_OF_STATE.get(link["state"], "")),
-                link["text"],
-            ]
-            for depth, link in enumerate(chain)
-        ]
-        session.print("", *table.render((), rows, session.style))
-    return OK
-
-
-def sentences(result: dict[str, Any]) -> Iterator[str]:
-    """The paragraph: what it is, what it should be, and each cause down to the root."""
-    first, *others = result["chain"]
-    yield f"{first['name']} {_is(first)}: {first['text']}."
-    if first.get("desired") == "up" and first["state"] != "up" and first["wish"] != first["text"]:
-        yield f"It should be up: {first['wish']}."
-    for link in others:
-        yield f"{link['name']} {_is(link)}: {link['text']}."
-    for fault in result["faults"]:
-        if fault not in first["text"]:
-            yield f"{fault}."
-
-
-def _is(link: dict[str, Any]) -> str:
-    verb = "has been" if link["state"] in ("up", "down", "waiting", "starting", "stopping") else "is"
-    words = {"backoff": "about to be started again", "missing": "not defined"}.get(link["state"], link["state"])
-    if "since_s" not in link:
-        return f"is {words}"
-    left = f", {age(link['until_s'])} left" if link.get("until_s") is not None else ""
-    if verb == "has been":
-        return f"has been {words} for {age(link['since_s'])}{left}"
-    if link["state"] == "failed":
-        return f"failed {age(link['since_s'])} ago"
-    return f"is {words}{left}"
-
-
 COMMANDS: Final = {
     "deps": Command(
-        _arguments,
+        _deps_arguments,
         _deps,
-        "Show what a service depends on: each edge with its kind, the state at its other end, and who wrote it where.",
+        "Show what a service depends on: each edge with its kind, the state at its other end, and who wrote it where.\n"
+        "Edges that its scripts asked for (`linitctl need`) are found at run time; --learn writes those of NAME down\n"
+        "as a drop-in, NAME.d/learned.yaml: from then on they are as any other.",
         "linitctl deps nginx",
         "linitctl deps nginx --flat --all",
+        "linitctl deps nginx --learn",
     ),
     "rdeps": Command(
         _arguments,
         _rdeps,
         "Show what depends on a service: each edge with its kind, the state at its other end, and who wrote it where.",
         "linitctl rdeps net",
-    ),
-    "why": Command(
-        _why_arguments,
-        _why,
-        "Tell why a service is in its state, down to the root cause: what it waits for, who asked, what failed.",
-        "linitctl why nginx",
-        "linitctl why nginx --boot -1 --at 03:20",
     ),
 }

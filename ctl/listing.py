@@ -30,7 +30,7 @@ def _list_arguments(parser: ArgumentParser) -> None:
 
 
 def _list(session: Session, options: Namespace) -> int:
-    everything: list[ServiceRecord] = session.call("list")["services"]
+    everything: list[ServiceRecord] = session.services()
     chosen = [record for record in everything if is_chosen(record, options)]
     if session.is_json:
         session.print_json(chosen)
@@ -72,7 +72,8 @@ def _matches(name: str, pattern: str) -> bool:
 
 def _row(record: ServiceRecord) -> list[table.Cell]:
     state = record["state"]
-    text = record["text"] if state in TELLING else record["description"]
+    mark = " (transient)" if record["transient"] else ""
+    text = record["text"] if state in TELLING else f"{record['description']}{mark}"
     colour = RED if state == "failed" else ""
     if record["outdated"]:
         text, colour = OUTDATED, YELLOW
@@ -127,6 +128,9 @@ def _details(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "fault", fault
     yield "processes", ", ".join(f"{pid} ({role})" for role, pid in record["pids"].items())
     yield "last exit", record["last_exit"]
+    from linitctl import usage
+
+    yield from usage.rows(record["usage"])
     yield "command", command_text(record["run"])
     yield "says", record["said"]
     yield "user", record["user"]
@@ -136,7 +140,7 @@ def _details(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "restarts", f"{record['restart']}{respawns}"
         yield "timeouts", f"start {_limit(record['start_timeout_s'])}, stop {_limit(record['stop_timeout_s'])}"
     yield "runlevels", ", ".join(record["runlevels"])
-    yield "definition", record["place"]
+    yield "definition", f"{record['place']} (transient)" if record["transient"] else record["place"]
     if record["outdated"]:
         yield "out of date", OUTDATED
 
@@ -158,7 +162,7 @@ def _limit(seconds: float | None) -> str:
 
 def _system_status(session: Session) -> int:
     hello = session.client.hello
-    records: list[ServiceRecord] = session.call("list")["services"]
+    records: list[ServiceRecord] = session.services()
     faults = session.call("faults")
     counts: dict[str, int] = {}
     for record in records:

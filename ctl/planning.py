@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from linitctl.client import NoAnswer
-from linitctl.failure import FAILED, Failure
+from linitctl.definitions import become, program
 from linitctl.session import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
-    from typing import Final
+    from typing import Final, NoReturn
 
     from linitctl.session import Session
 
-FALLBACK: Final = "/usr/bin/python3"  # an interpreter that does not know its own path
-
-
 def planner(session: Session, command: str, *arguments: str) -> list[str]:
-    """The argv of the planner, in this interpreter with this program's sys.path: as linitctl.definitions.compiler."""
-    folder = session.folder()
-    user = ["--user", folder] if folder else []
-    as_json = ["--json"] if session.is_json else []
-    bootstrap = (
-        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[0] = 'linitctl'; "
-        "from linit.planning.__main__ import main; sys.exit(main())"
-    )
-    flags = ["-I", "-S", *(["-B"] if sys.flags.dont_write_bytecode else [])]
-    return [sys.executable or FALLBACK, *flags, "-c", bootstrap, command, *user, *as_json, *arguments]
+    """The argv of the planner for the supervisor that is meant."""
+    return program(session, "linit.planning.__main__", command, *arguments)
 
 
-def measured(session: Session, arguments: Sequence[str]) -> list[str]:
+def reported(session: Session, arguments: Sequence[str]) -> list[str]:
     """The durations of the boot that the running linit reports, as an option of the planner; none for another machine
     (--root), or when no linit answers. They travel in a file without a name, which execve(2) leaves open."""
     if any(argument.partition("=")[0] == "--root" for argument in arguments):
@@ -47,19 +35,15 @@ def measured(session: Session, arguments: Sequence[str]) -> list[str]:
     file = os.memfd_create("durations", 0)
     with open(file, "w", encoding="utf-8", closefd=False) as stream:
         json.dump(report, stream)
-    return ["--durations", f"/proc/self/fd/{file}"]
+    return ["--report", f"/proc/self/fd/{file}"]
 
 
 def _become(
     command: str, more: Callable[[Session, Sequence[str]], list[str]] | None, text: str, *examples: str
 ) -> Command:
-    def run(session: Session, options: Namespace) -> int:
+    def run(session: Session, options: Namespace) -> NoReturn:
         before = more(session, options.rest) if more else []
-        argv = planner(session, command, *before, *options.rest)
-        try:
-            os.execv(argv[0], argv)
-        except OSError as fault:
-            raise Failure(FAILED, f"the planner cannot be run: {argv[0]}: {fault.strerror}") from fault
+        become(planner(session, command, *before, *options.rest), "the planner")
 
     return Command(_no_arguments, run, text, *examples, passes_on=True)
 
@@ -71,17 +55,17 @@ def _no_arguments(parser: ArgumentParser) -> None:
 COMMANDS: Final = {
     "boot-plan": _become(
         "boot-plan",
-        measured,
+        reported,
         "Show what a boot of [RUNLEVEL] (default) with the definitions on disk would do: what starts when, after\n"
-        "what, and on which path the time goes. Starts take as long as in this boot; unknown ones 0.1 s\n"
-        "(--assume SECONDS). --durations FILE: as in FILE (linitctl report --json). --diff: what changes against\n"
-        "the plan in use. --root DIR: for another machine's image.",
+        "what, and on which path the time goes. Starts take as long as measured on the boots that are recorded (the\n"
+        "median), else as in this boot; unknown ones 0.1 s (--assume SECONDS). --durations FILE: as in FILE (linitctl\n"
+        "report --json). --diff: what changes against the plan in use. --root DIR: for another machine's image.",
         "linitctl boot-plan",
         "linitctl boot-plan --diff",
     ),
     "impact": _become(
         "impact",
-        measured,
+        reported,
         "Show what stops and what degrades with the service [NAME], which logins remain, and what it is lost with\n"
         "itself. Without NAME: all that others are lost with. --runlevel NAME, --durations FILE, --root DIR.",
         "linitctl impact network",

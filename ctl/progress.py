@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from linitctl.session import Session
 
+    from linit.control.messages import ServiceRecord
+
 PATIENCE_S: Final = 1.0
 SHOWN_MAX: Final = 3
 COLUMNS: Final = 80  # of a terminal that does not say: a serial console
@@ -43,7 +45,8 @@ def _ask_aloud(session: Session, method: str, params: dict[str, Any]) -> Any:
         return client.result(id_)
     movers = Movers(time.monotonic())
     client.on_notification = movers.note
-    movers.begin(client.call("subscribe", {"topics": ["transitions"]})["services"])
+    for record in client.all_services(client.call("subscribe", {"topics": ["transitions"]})):
+        movers.begin(record)
     try:
         while True:
             now_s = time.monotonic()
@@ -65,10 +68,9 @@ class Movers:
         self._now_s = now_s
         self._services: dict[str, tuple[str, str, float]] = {}  # name -> (state, reason, since)
 
-    def begin(self, records: list[dict[str, Any]]) -> None:
-        """Those of a snapshot."""
-        for record in records:
-            self._set(record["name"], record["state"], record["text"], self._now_s - record["since_s"])
+    def begin(self, record: ServiceRecord) -> None:
+        """How a service was when somebody began to watch."""
+        self._set(record["name"], record["state"], record["text"], self._now_s - record["since_s"])
 
     def note(self, method: str, params: dict[str, Any]) -> None:
         """A notification came."""

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from linitctl.client import NoAnswer
-from linitctl.failure import FAILED, USAGE, Failure
+from linitctl.definitions import become, interpreted, output_of
+from linitctl.failure import USAGE, Failure
 from linitctl.session import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any, Final
+    from typing import Any, Final, NoReturn
 
     from linitctl.session import Session
 
-FALLBACK: Final = "/usr/bin/python3"  # an interpreter that does not know its own path
 READ_BYTES: Final = 1 << 16
 FOLDER: Final = "record"  # in the folder of the logs: linit.record.ring
 
 
 def program(*arguments: str) -> list[str]:
-    """The argv of the program, in this interpreter with this one's sys.path: as linitctl.definitions.compiler."""
-    bootstrap = (
-        f"import sys; sys.path[:] = {sys.path!r}; sys.argv[0] = 'linitctl'; "
-        "from linit.replay.__main__ import main; sys.exit(main())"
-    )
-    flags = ["-I", "-S", *(["-B"] if sys.flags.dont_write_bytecode else [])]
-    return [sys.executable or FALLBACK, *flags, "-c", bootstrap, *arguments]
+    """The argv of the program that replays."""
+    return interpreted("linit.replay.__main__", *arguments)
 
 
 def place(session: Session, waits: bool) -> list[str]:
@@ -67,33 +61,15 @@ def why(session: Session, options: Namespace) -> dict[str, Any]:
     about = ["--at", options.at] if options.at else []
     where = ["--file", options.file] if options.file else place(session, waits=not options.boot)
     argv = program("why", options.name, "--json", "--boot", str(options.boot), *about, *where)
-    status, answer = _output(argv)
+    status, answer = output_of(argv, "the replay")
     if status:
         raise Failure(status, "")  # it has said why
     result: dict[str, Any] = json.loads(answer)
     return result
 
 
-def _output(argv: list[str]) -> tuple[int, str]:
-    """Exit status and standard output of a program. Raises Failure when it cannot be run."""
-    end, far_end = os.pipe()
-    try:
-        pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, far_end, 1)])
-    except OSError as fault:
-        raise Failure(FAILED, f"the replay cannot be run: {argv[0]}: {fault.strerror}") from fault
-    finally:
-        os.close(far_end)
-    with open(end, encoding="utf-8", errors="replace") as stream:
-        answer = stream.read()
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), answer
-
-
-def _become(session: Session, *arguments: str) -> int:
-    argv = program(*arguments, *(["--json"] if session.is_json else []))
-    try:
-        os.execv(argv[0], argv)
-    except OSError as fault:
-        raise Failure(FAILED, f"the replay cannot be run: {argv[0]}: {fault.strerror}") from fault
+def _become(session: Session, *arguments: str) -> NoReturn:
+    become(program(*arguments, *(["--json"] if session.is_json else [])), "the replay")
 
 
 def _record_arguments(parser: ArgumentParser) -> None:

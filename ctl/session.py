@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final, TextIO
 
+    from linit.control.messages import ServiceRecord
+
 ENVIRONMENT: Final = "LINIT_CONTROL"
 
 
@@ -65,6 +67,10 @@ class Session:
     def call(self, method: str, **params: Any) -> Any:
         """Ask the supervisor. Raises Failure."""
         return self.client.call(method, params)
+
+    def services(self) -> list[ServiceRecord]:
+        """The records of all services, in name order. Raises Failure."""
+        return list(self.client.all_services(self.client.call("list")))
 
     def print(self, *lines: str) -> None:
         """Lines for the reader."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linitctl import table
-from linitctl.failure import FAILED, LOOP, OK
+from linitctl.failure import FAILED, LOOP, OK, USAGE, Failure
 from linitctl.progress import ask
 from linitctl.session import Command
 from linitctl.style import GREEN, RED
@@ -11,11 +11,14 @@ from linitctl.style import GREEN, RED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any, Final
+    from typing import Any, Final, NoReturn
 
     from linitctl.session import Session
 
     from linit.control.messages import WishResult
+
+
+HINT: Final = "see: linitctl why {0}; linitctl logs {0}"
 
 
 def _names_arguments(parser: ArgumentParser) -> None:
@@ -27,28 +30,54 @@ def _wait_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait until it came true")
 
 
-def show(session: Session, result: WishResult, hint: str = "see: linitctl why {0}; linitctl logs {0}") -> int:
+def _dry_run_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="print the steps in their order, and do nothing")
+
+
+def _dry_run(session: Session, verb: str, names: list[str], *options: str) -> NoReturn:
+    from linitctl.dry_run import run  # only here: linitctl starts faster without
+
+    run(session, verb, names, *options)
+
+
+def _start_arguments(parser: ArgumentParser) -> None:
+    _wait_arguments(parser)
+    _dry_run_argument(parser)
+
+
+def show(session: Session, result: WishResult, hint: str = HINT) -> int:
     """What became of a wish; the exit status. `hint` is told when it failed, {0} being the first that did."""
-    is_good = result["outcome"] in ("done", "accepted")
     if session.is_json:
         session.print_json(result)
-        return OK if is_good else LOOP if result["outcome"] == "refused" else FAILED
-    failed = []
+        return status_of(result)
     for one in result["results"]:
         if one["outcome"] == "done":
             session.print(f"{session.style.paint(one['name'], GREEN)}: {one['text']}")
-        elif one["outcome"] != "accepted":
-            failed.append(one["name"])
-            session.complain(f"{session.err_style.paint(one['name'], RED)}: {one['text']}")
+    return tell_failures(session, result, hint)
+
+
+def status_of(result: WishResult) -> int:
+    """The exit status that says what became of a wish."""
+    if result["outcome"] in ("done", "accepted"):
+        return OK
+    return LOOP if result["outcome"] == "refused" else FAILED
+
+
+def tell_failures(session: Session, result: WishResult, hint: str = HINT) -> int:
+    """What did not come true, on standard error; the exit status."""
+    failed = [one for one in result["results"] if one["outcome"] not in ("done", "accepted")]
+    for one in failed:
+        session.complain(f"{session.err_style.paint(one['name'], RED)}: {one['text']}")
     if result["outcome"] == "refused":
         session.complain("that would never end, so nothing was done; --no-wait asks without waiting")
-        return LOOP
-    if failed:
-        session.complain(hint.format(failed[0]))
-    return OK if is_good else FAILED
+    elif failed:
+        session.complain(hint.format(failed[0]["name"]))
+    return status_of(result)
 
 
 def _start(session: Session, options: Namespace) -> int:
+    if options.dry_run:
+        _dry_run(session, "start", options.names)
     return show(session, ask(session, "start", names=options.names, wait=not options.no_wait))
 
 
@@ -61,11 +90,13 @@ def _want(session: Session, options: Namespace) -> int:
 
 
 def _stop_arguments(parser: ArgumentParser) -> None:
-    _wait_arguments(parser)
+    _start_arguments(parser)
     parser.add_argument("--no-cascade", action="store_true", help="refuse when others would have to stop as well")
 
 
 def _stop(session: Session, options: Namespace) -> int:
+    if options.dry_run:
+        _dry_run(session, "stop", options.names, *(["--no-cascade"] if options.no_cascade else []))
     wait = not options.no_wait
     if options.no_cascade:
         result = ask(session, "stop", names=options.names, cascade=False, wait=wait)
@@ -87,11 +118,13 @@ def tell_who_follows(session: Session, names: list[str], verb: str, verb_of_many
 
 
 def _restart_arguments(parser: ArgumentParser) -> None:
-    _wait_arguments(parser)
+    _start_arguments(parser)
     parser.add_argument("--only", action="store_true", help="leave the services alone that need it")
 
 
 def _restart(session: Session, options: Namespace) -> int:
+    if options.dry_run:
+        _dry_run(session, "restart", options.names, *(["--only"] if options.only else []))
     if not options.only and not session.is_json:
         tell_who_follows(session, options.names, "restarts with it", "restart with it")
     return show(session, ask(session, "restart", names=options.names, only=options.only, wait=not options.no_wait))
@@ -150,9 +183,14 @@ def _kill(session: Session, options: Namespace) -> int:
 
 def _runlevel_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", default="", help="the runlevel to switch to")
+    _dry_run_argument(parser)
 
 
 def _runlevel(session: Session, options: Namespace) -> int:
+    if options.dry_run:
+        if not options.name:
+            raise Failure(USAGE, "--dry-run needs the NAME of a runlevel")
+        _dry_run(session, "runlevel", [options.name])
     if options.name:
         return show(session, ask(session, "runlevel", name=options.name))
     result = session.call("runlevel")
@@ -168,10 +206,12 @@ def _runlevel(session: Session, options: Namespace) -> int:
 
 COMMANDS: Final = {
     "start": Command(
-        _wait_arguments,
+        _start_arguments,
         _start,
-        "Start services and what they need, and wait until they are up.",
+        "Start services and what they need, and wait until they are up. --dry-run (also of stop, restart, runlevel):\n"
+        "print what would happen, step by step, and do nothing.",
         "linitctl start nginx redis",
+        "linitctl start --dry-run nginx",
     ),
     "need": Command(
         _wait_arguments,

@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,12 +64,30 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What a compilation did. `output` is "" when nothing could be written, `complaints` say why."""
+    """What a compilation did. `output` is "" when nothing could be written, `complaints` say why. `made` is the new
+    plan, None when `stored` was still true: of that only the head was read."""
 
-    plan: Plan
     output: str
-    is_fresh: bool = False
+    made: Plan | None = None
+    stored: codec.Stored | None = None
     complaints: tuple[str, ...] = ()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Was there nothing to do?"""
+        return self.stored is not None
+
+    @property
+    def summary(self) -> codec.Summary:
+        """What the plan holds."""
+        return self.stored.summary if self.stored is not None else codec.summary_of(self.plan())
+
+    def plan(self) -> Plan:
+        """The plan; of one that was still true this reads the rest. Raises PlanError."""
+        if self.made is not None:
+            return self.made
+        assert self.stored is not None, "a compilation makes a plan or finds one"
+        return self.stored.plan()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     compile_.set_defaults(run=_compile_command)
     verify = commands.add_parser("verify", help="say all that is wrong with the definitions")
     verify.add_argument("--strict", action="store_true", help="warnings are errors")
+    verify.add_argument("--with", dest="instead", action="append", default=[], metavar="PATH=FILE",
+                        help="as if FILE stood in place of PATH")  # fmt: skip
     verify.add_argument("files", nargs="*", metavar="PATH", help="only these files and folders, by themselves")
     verify.set_defaults(run=_verify_command)
     for command in (compile_, verify):
@@ -160,8 +180,8 @@ def compile_plan(place: Place, output: str = "", force: bool = False) -> Compile
             complaints.append(f"{path}: the plan cannot be written ({error.strerror})")
         else:
             _keep(generated, place)
-            return Compiled(plan, path, complaints=tuple(complaints))
-    return Compiled(plan, "", complaints=tuple(complaints))
+            return Compiled(path, plan, complaints=tuple(complaints))
+    return Compiled("", plan, complaints=tuple(complaints))
 
 
 def _keep(generated: Generated, place: Place) -> None:
@@ -175,20 +195,16 @@ def _fresh(path: str, root: str) -> Compiled | None:
     """The plan in `path` if it is still true. Times that moved without a change are brought up to date, so that the
     next check needs no hash."""
     try:
-        plan = codec.load(path)
+        stored = codec.load_stored(path)
     except codec.PlanError:
         return None
-    found = freshness.examine(plan.sources, root)
-    if found.stale or plan.compiler != VERSION:
+    found = freshness.examine_rows(zip(*stored.sources, strict=True), root)
+    if found.stale or stored.compiler != VERSION:
         return None
     if found.moved:
-        moved = {source.path: source for source in found.moved}
-        plan = replace(plan, sources=tuple(moved.get(source.path, source) for source in plan.sources))
-        try:
-            write(path, codec.encode(plan))
-        except OSError:
-            return Compiled(plan, path, is_fresh=True)  # the old one is as true, only slower to check
-    return Compiled(plan, path, is_fresh=True)
+        with contextlib.suppress(OSError):  # the old one is as true, only slower to check
+            write(path, stored.moved(found.moved))
+    return Compiled(path, stored=stored)
 
 
 def write(path: str, data: bytes) -> None:
@@ -226,24 +242,23 @@ def _sync_folder(folder: str) -> None:
 
 def _compile_command(options: argparse.Namespace) -> int:
     done = compile_plan(_place(options), options.output, options.force)
-    count = _count(done.plan.faults)
     if options.json:
-        extra = {"output": done.output or None, "up_to_date": done.is_fresh, "services": _services(done.plan.services)}
-        print(json.dumps(_as_json(done.plan.faults) | extra | {"complaints": done.complaints}, indent=2))
+        extra = {"output": done.output or None, "up_to_date": done.is_fresh, "services": done.summary.services}
+        print(json.dumps(_as_json(done.plan().faults) | extra | {"complaints": done.complaints}, indent=2))
     else:
-        _print_compiled(done, count)
+        _print_compiled(done)
     for complaint in done.complaints:
         print(complaint, file=sys.stderr)
     if not done.output:
         return NOT_WRITTEN
-    return ERRORS if count[Severity.ERROR] else DONE
+    return ERRORS if done.summary.faults[Severity.ERROR] else DONE
 
 
-def _print_compiled(done: Compiled, count: Counter[Severity]) -> None:
+def _print_compiled(done: Compiled) -> None:
     """What is wrong, unless it was said when the plan was made; then the plan in one line."""
-    if not done.is_fresh:
-        _print_faults(fault for fault in done.plan.faults if fault.severity is not Severity.NOTE)
-    what = f"{_number(_services(done.plan.services), 'service')}, {_summary(count)}"
+    if done.made is not None:
+        _print_faults(fault for fault in done.made.faults if fault.severity is not Severity.NOTE)
+    what = f"{_number(done.summary.services, 'service')}, {_summary(done.summary.faults)}"
     if done.is_fresh:
         print(f"{done.output}: up to date ({what})")
     elif done.output:
@@ -264,13 +279,25 @@ def _verify_command(options: argparse.Namespace) -> int:
 
 def _verified(options: argparse.Namespace) -> tuple[tuple[Fault, ...], int]:
     if not options.files:
-        plan = build(_place(options))
+        place = _place(options)
+        plan = plan_of(read(place, _with_files(generate(place), options.instead)))
         return plan.faults, _services(plan.services)
     from linit import definitions, graph
 
-    read = definitions.read_paths(options.files, _place(options).root)
-    resolved = graph.resolve(read)
-    return _in_order((*read.faults, *resolved.faults)), _services(resolved.services)
+    found = definitions.read_paths(options.files, _place(options).root)
+    resolved = graph.resolve(found)
+    return _in_order((*found.faults, *resolved.faults)), _services(resolved.services)
+
+
+def _with_files(generated: Generated, pairs: Iterable[str]) -> Generated:
+    """With what is in FILE for each PATH=FILE. What was generated counts for the text of a path that is on disk, too.
+    Raises OSError."""
+    files = dict(generated.files)
+    for pair in pairs:
+        path, _, written = pair.partition("=")
+        with open(written, "rb") as file:
+            files[path] = file.read()
+    return replace(generated, files=files)
 
 
 def _services(services: Iterable[Service]) -> int:
@@ -286,7 +313,7 @@ def _count(faults: Iterable[Fault]) -> Counter[Severity]:
     return Counter(fault.severity for fault in faults)
 
 
-def _summary(count: Counter[Severity]) -> str:
+def _summary(count: Mapping[Severity, int]) -> str:
     return ", ".join(_number(count[severity], severity.value) for severity in Severity)
 
 

@@ -28,12 +28,13 @@ from linit.engine.effects import BootFinished
 from linit.engine.simulator import Simulator
 from linit.model.paths import Paths
 from linit.model.place import Severity
+from linit.model.runlevel import DEFAULT_RUNLEVEL
 from linit.model.service import Plan, Service
 from linit.model.state import Finish, Role, UnitState
 from linit.planning import durations as measured
 from linit.planning import world
 from linit.planning.durations import ASSUMED_S, Durations
-from linit.planning.world import DEFAULT_RUNLEVEL, PATIENCE_S
+from linit.planning.world import PATIENCE_S
 
 NEVER_S: Final = 1e9  # how long a command takes that hangs
 

@@ -2,7 +2,8 @@
 
 One image is built for the session. Each machine has a fresh overlay of it, so no test sees what another wrote. When a
 test fails while machines are up, its report shows their state, the console's end and the logs of the services, and
-linit's recordings are kept: `linitctl replay FILE` steps through what happened.
+linit's recordings are kept, from their disks where they no longer answer: `linitctl replay FILE` steps through what
+happened.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from panux.faults import MachineError
 from panux.image.progress import Progress
 from panux.machine.machine import Machine
 from panux.preparation import Prepared, prepare
@@ -64,27 +66,24 @@ def new_machine(prepared: Prepared) -> Iterator[NewMachine]:
 
 
 @pytest.fixture
-def machine(prepared: Prepared) -> Iterator[Machine]:
+def machine(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
     """A machine of this test's own, booted to the runlevel default."""
-    machine = opened(prepared)
-    try:
-        machine.start()
-        machine.wait_for_runlevel("default")
-        yield machine
-    finally:
-        closed(machine)
+    return started(prepared, request)
 
 
 @pytest.fixture(scope="module")
-def booted(prepared: Prepared) -> Iterator[Machine]:
+def booted(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
     """A machine that the tests of a module share, booted to the runlevel default: leave it as you found it."""
+    return started(prepared, request)
+
+
+def started(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
+    """A machine that has booted. One that does not is closed only after the report of that."""
     machine = opened(prepared)
-    try:
-        machine.start()
-        machine.wait_for_runlevel("default")
-        yield machine
-    finally:
-        closed(machine)
+    request.addfinalizer(lambda: closed(machine))
+    machine.start()
+    machine.wait_for_runlevel("default")
+    return machine
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,10 +93,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and item.get_closest_marker("vm"):
         for number, machine in enumerate(LIVE, start=1):
             report.sections.append((f"machine {number}", machine.diagnosis()))
-            recording = machine.recording()
-            if recording:
-                RECORDINGS.mkdir(parents=True, exist_ok=True)
-                path = RECORDINGS / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', item.name)}-{number}.rec"
-                path.write_bytes(recording)
-                report.sections.append((f"recording of machine {number}", f"linitctl replay {path}"))
+            path = RECORDINGS / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', item.name)}-{number}.rec"
+            report.sections.append((f"recording of machine {number}", kept_recording(machine, path)))
     return report
+
+
+def kept_recording(machine: Machine, path: Path) -> str:
+    """Writes linit's recording to `path`, be it from the guest or from its disk; what to tell of it."""
+    try:
+        recording, origin = machine.recording(), ""
+    except MachineError:
+        recording, origin = machine.salvaged_recording(), " (from its disk: no answer, its power was cut)"
+    if not recording:
+        return f"none{origin}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(recording)
+    return f"linitctl replay {path}{origin}"

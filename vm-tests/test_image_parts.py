@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from panux import places
 from panux.faults import BuildError
 from panux.image import linit_files, skeleton
 from panux.image.elf import needed_libraries
@@ -146,6 +147,15 @@ def overlaid(tmp_path: Path, modes: str) -> Owners:
     owners = Owners()
     linit_files.overlay(source, tmp_path / "modes", tree, owners)
     return owners
+
+
+def test_definitions_of_programs_that_the_image_has_not_stay_out(tmp_path: Path) -> None:
+    """services/README.md, "Daemons": each would be a warning at every compilation."""
+    services = places.REPOSITORY / "services"
+    linit_files.install_services(services, tmp_path)
+    installed = {file.name for file in (tmp_path / linit_files.SERVICES).iterdir()}
+    assert "redis.yaml" in installed
+    assert installed.isdisjoint(file.name for file in (services / "daemons").iterdir())
 
 
 def test_the_overlay_takes_owners_and_modes_from_its_table(tmp_path: Path) -> None:

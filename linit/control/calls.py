@@ -57,6 +57,18 @@ class Call:
         return self.connection.by
 
     @property
+    def caller(self) -> str:
+        """The service that the caller is a process of, as the kernel tells, not as the caller says; "" if of none."""
+        pid = self.connection.peer.pid
+        return self.server.supervisor.unit_of(pid) if pid else ""
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """The claims to locks of the caller and its ancestors."""
+        pid = self.connection.peer.pid
+        return self.server.supervisor.locks_of(pid) if pid else ()
+
+    @property
     def may_write(self) -> bool:
         return may_write(self.connection.peer, self.server.mode)
 
@@ -64,6 +76,11 @@ class Call:
         """Send the result."""
         if self._may_respond():
             self.connection.answer(self._id, result)
+
+    def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Tell the caller something before the answer."""
+        if self.connection.session == self._session and not self.connection.is_ended:
+            self.connection.notify(messages.notification(method, params))
 
     def refuse(self, error: ErrorRecord) -> None:
         """Send an error."""
@@ -170,6 +187,10 @@ def _fits(value: object, expected: str) -> bool:
             return isinstance(value, str)
         case messages.TEXTS:
             return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
+        case messages.ANY_TEXTS:
+            return isinstance(value, list) and all(isinstance(one, str) for one in value)
+        case messages.TEXT_MAP:
+            return isinstance(value, dict) and all(isinstance(one, str) for pair in value.items() for one in pair)
         case messages.FLAG:
             return isinstance(value, bool)
         case messages.WHOLE:

@@ -39,6 +39,7 @@ class Connection:
         self.peer = peer
         self.session = 0  # counts hosts that came and went on a port; an answer for an earlier one is dropped
         self.watch: Any = None  # a Watch, given by the server right after construction
+        self.locks: dict[str, Callable[[], object]] = {}  # held or waited for, each with what lets go of it
         self._take = take
         self._ended = ended
         self._begin()
@@ -220,6 +221,11 @@ class Connection:
 
     # -- the end
 
+    def let_go(self) -> None:
+        """What belongs to the connection ends with it: its locks."""
+        while self.locks:
+            self.locks.popitem()[1]()
+
     def _closed(self) -> None:
         """The last word is sent. A port cannot be closed from here: it is deaf until the host opens it anew."""
         if not self.peer.port:
@@ -230,6 +236,7 @@ class Connection:
         if self.is_ended:
             return
         self.is_ended = True
+        self.let_go()
         if self.peer.port:
             self.watch.writing(False)
             self._begin()

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         runlevels: list[str]
         outdated: bool
         broken: str
+        transient: bool  # made at run time
 
     class EdgeRecord(TypedDict):
         """One edge: `owner` depends on `on`. `state` is that of the end that was walked to."""
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         kind: str
         place: str
         implied: bool
+        learned: bool  # asked for at run time
         state: str
 
     class NameResult(TypedDict):
@@ -95,8 +97,9 @@ RESPONSE: Final = 1
 NOTIFICATION: Final = 2
 
 REQUEST_MAX_BYTES: Final = 1 << 20  # what PID 1 accepts from anybody
-ANSWER_MAX_BYTES: Final = 64 << 20  # what a client accepts from PID 1: 10,000 services fit
+ANSWER_MAX_BYTES: Final = 64 << 20  # what a client accepts from PID 1
 ELEMENTS_MAX: Final = 4096  # of one array or map in a request: each slot is allocated before its value has come
+PAGE_MAX: Final = 500  # services in one answer
 CLIENT_TEXT_MAX: Final = 200  # characters of `hello.client`
 
 # Error codes.
@@ -116,6 +119,7 @@ WRONG_PROTOCOL: Final = "wrong_protocol"  # no hello, or one of another protocol
 TRANSITION: Final = "transition"
 TOLD: Final = "told"
 BOOT_FINISHED: Final = "boot_finished"
+NAMED: Final = "named"  # to who called `run` and waits: the name that the service got
 CLOSED: Final = "closed"  # the connection ends now; its map is an error
 
 # Outcomes of a wish, besides those of linit.model.state.Outcome: the answer to `wait: false`.
@@ -129,6 +133,8 @@ REFUSED: Final = "refused"  # the wait would never end
 TEXT: Final = "a text"
 TEXTS: Final = "a list of texts"
 FLAG: Final = "true or false"
+ANY_TEXTS: Final = "a list of texts, which may be empty"
+TEXT_MAP: Final = "a map of texts"
 WHOLE: Final = "a whole number"
 TEXT_OR_WHOLE: Final = "a text or a whole number"
 
@@ -163,7 +169,7 @@ _WAIT: Final = Parameter(FLAG, True)
 
 METHODS: Final[dict[str, Method]] = {
     "hello": Method(client=Parameter(TEXT, ""), protocol=Parameter(WHOLE, REQUIRED)),
-    "list": Method(),
+    "list": Method(after=Parameter(TEXT, ""), most=Parameter(WHOLE, PAGE_MAX)),
     "status": Method(name=_NAME),
     "start": Method(True, names=_NAMES, wait=_WAIT),
     "stop": Method(True, names=_NAMES, cascade=Parameter(FLAG, True), wait=_WAIT),
@@ -173,6 +179,23 @@ METHODS: Final[dict[str, Method]] = {
     "want": Method(True, names=_NAMES, wait=_WAIT),
     "reload_plan": Method(True, start_enabled=Parameter(FLAG, True)),
     "reset": Method(True, names=_NAMES),
+    "run": Method(
+        True,
+        argv=Parameter(TEXTS, REQUIRED),
+        name=Parameter(TEXT, ""),  # "": one is chosen
+        oneshot=Parameter(FLAG, False),
+        need=Parameter(ANY_TEXTS, ()),
+        want=Parameter(ANY_TEXTS, ()),
+        description=Parameter(TEXT, ""),
+        user=Parameter(TEXT, ""),
+        directory=Parameter(TEXT, "/"),
+        environment=Parameter(TEXT_MAP, {}),
+        restart=Parameter(TEXT, "never", choices=("always", "on_failure", "on_abnormal", "never")),
+        wait=_WAIT,
+    ),
+    "lock": Method(True, lock=Parameter(TEXT, REQUIRED), wait=_WAIT),  # held until the connection ends
+    "unlock": Method(True, lock=Parameter(TEXT, REQUIRED)),
+    "locks": Method(),
     "kill": Method(
         True,
         name=_NAME,
@@ -187,6 +210,7 @@ METHODS: Final[dict[str, Method]] = {
     "shutdown": Method(True, finish=Parameter(TEXT, REQUIRED, choices=("poweroff", "reboot", "halt", "exit"))),
     "subscribe": Method(topics=Parameter(TEXTS, ("transitions", "told"))),
     "modules": Method(),
+    "checkpoint": Method(True),  # changes nothing, but tells everything
     "report": Method(),
 }
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any, Final
 
 from linit import VERSION
-from linit.control import graph_methods, messages, records, report, wish_methods
+from linit.control import graph_methods, lock_methods, messages, records, report, state_methods, transient, wish_methods
 from linit.control.calls import Call, Handler, Refusal
 from linit.control.nearest import nearest
 from linit.engine import explain
@@ -32,34 +33,34 @@ def hello(call: Call, params: dict[str, Any]) -> None:
 
 
 def list_services(call: Call, params: dict[str, Any]) -> None:
-    """Every service, in name order."""
-    call.answer({"services": _services(call)})
+    """A page of the services, in name order: those after a name, as many as asked for, and whether there are more."""
+    most = params["most"]
+    if not 0 < most <= messages.PAGE_MAX:
+        raise Refusal(messages.BAD_PARAMS, f"list: most: found {most}, expected 1 to {messages.PAGE_MAX}")
+    call.answer(_page(call, params["after"], most))
 
 
-def _services(call: Call) -> list[messages.ServiceRecord]:
-    now_s = call.now_s
-    return [records.service(call.engine, unit, now_s) for _, unit in sorted(call.engine.units.items())]
+def _page(call: Call, after: str = "", most: int = messages.PAGE_MAX) -> dict[str, Any]:
+    """One call must not take long, however many services there are: who waits meanwhile is everybody else."""
+    now_s, engine = call.now_s, call.engine
+    names = sorted(name for name in engine.units if name > after)
+    services = [records.service(engine, engine.units[name], now_s) for name in names[:most]]
+    return {"services": services, "more": len(names) > most}
 
 
 def status(call: Call, params: dict[str, Any]) -> None:
     """Everything about one service."""
     unit = call.unit(params["name"])
-    said = call.server.supervisor.status_text(unit.name)
-    call.answer({**records.details(call.engine, unit, call.now_s), "said": said})
+    supervisor = call.server.supervisor
+    details = records.details(call.engine, unit, call.now_s)
+    call.answer({**details, "said": supervisor.status_text(unit.name), "usage": supervisor.usage(unit)})
 
 
 def why(call: Call, params: dict[str, Any]) -> None:
     """Why a service is where it is, down to the root cause."""
     unit = call.unit(params["name"])
-    chain = explain.chain(call.engine, unit.name)
-    idle_s = call.now_s - call.engine.now_s  # the engine's time is that of the last event
-    for link in chain:
-        if "since_s" in link:
-            link["since_s"] += idle_s
-        if link.get("until_s") is not None:
-            link["until_s"] = max(0.0, link["until_s"] - idle_s)
     record = records.service(call.engine, unit, call.now_s)
-    call.answer({**record, "chain": chain, "faults": list(unit.service.broken_by)})
+    call.answer({**record, **explain.account(call.engine, unit.name, call.now_s), "wall_s": time.time()})
 
 
 def faults(call: Call, params: dict[str, Any]) -> None:
@@ -81,7 +82,8 @@ def modules(call: Call, params: dict[str, Any]) -> None:
 
 
 def subscribe(call: Call, params: dict[str, Any]) -> None:
-    """A snapshot, and from then on what happens. Subscribing again replaces the topics."""
+    """What happens from now on, and the first page of how things are; `list` has the others, each as true as what was
+    told before it. Subscribing again replaces the topics."""
     for topic in params["topics"]:
         if topic not in messages.TOPICS:
             near = nearest(topic, messages.TOPICS)
@@ -92,7 +94,7 @@ def subscribe(call: Call, params: dict[str, Any]) -> None:
             )
     call.connection.topics = frozenset(params["topics"])
     engine = call.engine
-    call.answer({"services": _services(call), "boot_state": engine.boot_state, "runlevel": engine.runlevel})
+    call.answer({**_page(call), "boot_state": engine.boot_state, "runlevel": engine.runlevel})
 
 
 HANDLERS: Final[dict[str, Handler]] = {
@@ -107,6 +109,10 @@ HANDLERS: Final[dict[str, Handler]] = {
     "want": wish_methods.want,
     "reload_plan": wish_methods.reload_plan,
     "reset": wish_methods.reset,
+    "run": transient.run,
+    "lock": lock_methods.lock,
+    "unlock": lock_methods.unlock,
+    "locks": lock_methods.locks,
     "kill": wish_methods.kill,
     "deps": graph_methods.deps,
     "rdeps": graph_methods.rdeps,
@@ -116,5 +122,6 @@ HANDLERS: Final[dict[str, Handler]] = {
     "shutdown": wish_methods.shutdown,
     "subscribe": subscribe,
     "modules": modules,
+    "checkpoint": state_methods.checkpoint,
     "report": report.report,
 }

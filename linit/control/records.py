@@ -35,8 +35,8 @@ def service(engine: Engine, unit: Unit, now_s: float) -> ServiceRecord:
     """One service, as `list` shows it."""
     definition = unit.service
     text = str(unit.reason)
-    if unit.state in (UnitState.WAITING, UnitState.STOPPING):
-        text = explain.chain(engine, unit.name)[0]["text"]  # what is waited for now, not when it began
+    if unit.state in (UnitState.WAITING, UnitState.STARTING, UnitState.STOPPING):
+        text = str(explain.present_reason(engine, unit))  # what is waited for now, not when it began
     return {
         "name": unit.name,
         "kind": definition.kind.value,
@@ -53,6 +53,7 @@ def service(engine: Engine, unit: Unit, now_s: float) -> ServiceRecord:
         "runlevels": list(definition.runlevels),
         "outdated": unit.is_outdated,
         "broken": definition.broken,
+        "transient": definition.transient,
     }
 
 
@@ -65,7 +66,7 @@ def details(engine: Engine, unit: Unit, now_s: float) -> dict[str, Any]:
         "place": str(definition.place),
         "wish": {"text": str(unit.wish), "reason": reason(unit.wish, now_s)},
         "deadline_s": max(0.0, unit.deadline_s - now_s) if unit.deadline_s is not None else None,
-        "last_exit": exit_words(unit.last_exit) if unit.last_exit is not None else "",
+        "last_exit": unit.last_exit_note or (exit_words(unit.last_exit) if unit.last_exit is not None else ""),
         "run": command(definition.run),
         "readiness": " ".join(filter(None, (readiness.kind.value, readiness.value)))
         if readiness.kind is not ReadinessKind.NONE
@@ -94,6 +95,7 @@ def edge(owner: str, dependency: Dependency, state: str) -> EdgeRecord:
         "kind": dependency.kind.value,
         "place": str(dependency.place),
         "implied": dependency.implied,
+        "learned": dependency.learned,
         "state": state,
     }
 

@@ -172,6 +172,7 @@ class ControlServer:
         if close is not None:
             connection.is_ended = True
             connection.session += 1
+            connection.let_go()
             connection.watch.close()
             close()
 

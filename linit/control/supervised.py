@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from linit.engine.effects import Answer, To
 from linit.engine.engine import Engine
 from linit.engine.events import Verb
+from linit.engine.unit import Unit
+from linit.model.service import Service
 from linit.model.state import Finish
 
 
@@ -46,7 +48,38 @@ class Supervised(Protocol):
         only: bool = False,
         caller: str = "",
         waits: bool = True,
+        held: tuple[int, ...] = (),
     ) -> object: ...
+
+    def run(
+        self,
+        service: Service,
+        by: str,
+        on_answer: Callable[[Answer], object],
+        *,
+        caller: str = "",
+        waits: bool = True,
+        held: tuple[int, ...] = (),
+    ) -> object:
+        """Run a transient service; answered as a start."""
+
+    def lock(
+        self,
+        name: str,
+        by: str,
+        on_answer: Callable[[Answer], object],
+        *,
+        pid: int = 0,
+        caller: str = "",
+        waits: bool = True,
+    ) -> int:
+        """Ask for a lock, for the process `pid`; `unlock` with the number that this returns must follow."""
+
+    def unlock(self, number: int) -> object:
+        """It is not held or wanted any more."""
+
+    def locks_of(self, pid: int) -> tuple[int, ...]:
+        """The claims to locks of a process and its ancestors: `held` of what that process asks."""
 
     def unit_of(self, pid: int) -> str:
         """The service that a process belongs to; "" if it is nobody's."""
@@ -67,6 +100,9 @@ class Supervised(Protocol):
 
     def status_text(self, name: str) -> str:
         """What the service last said of itself, "" if nothing."""
+
+    def usage(self, unit: Unit) -> dict[str, Any]:
+        """What a service uses, as `linit.runtime.usage.record` has it; {} if nothing of it runs."""
 
     def figures(self) -> dict[str, Any]:
         """`wakeups` (of the loop), `orphans_reaped`, `logger_pid` (0: none), `logger_restarts`."""

@@ -48,19 +48,13 @@ def want(call: Call, params: dict[str, Any]) -> None:
 
 def _depend(call: Call, verb: Verb, params: dict[str, Any]) -> None:
     names = _known(call, params["names"])
-    if not _caller(call):
+    if not call.caller:
         raise Refusal(
             messages.NOT_POSSIBLE,
             f"{verb.value}: whoever asks is no process of a service",
             "it is for the scripts of a service; for a person there is linitctl start",
         )
     _wish(call, verb, names, wait=params["wait"])
-
-
-def _caller(call: Call) -> str:
-    """The service that the caller is a process of, as the kernel tells, not as the caller says."""
-    pid = call.connection.peer.pid
-    return call.server.supervisor.unit_of(pid) if pid else ""
 
 
 def reset(call: Call, params: dict[str, Any]) -> None:
@@ -184,8 +178,9 @@ def _wish(
         else:
             known.append(answer)
 
+    caller, held = call.caller, call.held
     call.server.supervisor.request(
-        verb, names, call.by, on_answer, cascade=cascade, only=only, caller=_caller(call), waits=wait
+        verb, names, call.by, on_answer, cascade=cascade, only=only, caller=caller, waits=wait, held=held
     )
     if not wait:
         results = [{"name": name, "outcome": messages.ACCEPTED, "text": ""} for name in names]

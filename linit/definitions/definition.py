@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from linit.definitions import confinement
 from linit.definitions.document import Map, shown
 from linit.definitions.keys import EDGE_KEYS, KEYS
 from linit.definitions.nearest import suggestion
@@ -21,6 +22,7 @@ from linit.model.service import (
     EdgeKind,
     Execution,
     Kind,
+    Limits,
     Output,
     Readiness,
     Restart,
@@ -69,6 +71,7 @@ def read(name: str, top: Map, early_faults: tuple[Fault, ...] = ()) -> Definitio
     reading.faults.extend(replace(fault, service=name) for fault in early_faults)
     found, kind = _read_keys(reading, top)
     _check_command(reading, top, kind)
+    confinement.check(reading, top, found)
     if reading.faults:
         made = broken(name, top.place, tuple(reading.faults), kind)
         return replace(
@@ -225,6 +228,7 @@ def _stop_steps(steps: tuple[StopStep, ...], stop_timeout_s: float | None) -> tu
 
 def _execution(found: Mapping[str, Any]) -> Execution:
     groups = found.get("groups")
+    output, output_to = found.get("output", (Output.LOG, ()))
     return Execution(
         user=found.get("user", ("",))[0],
         group=found.get("group", ("",))[0],
@@ -233,11 +237,30 @@ def _execution(found: Mapping[str, Any]) -> Execution:
         umask=found.get("umask", 0o022),
         environment=found.get("environment", ()),
         tty=found.get("tty", ""),
-        output=found.get("output", Output.LOG),
+        output=output,
+        output_to=output_to,
         nice=found.get("nice", 0),
         oom_score_adj=found.get("oom_score_adj", 0),
         rlimits=tuple(sorted((name, soft, hard) for name, (soft, hard) in found.get("rlimits", ()))),
+        environment_files=found.get("env_file", ()),
+        ionice=found.get("ionice", ""),
+        scheduler=found.get("scheduler"),
+        cpu_affinity=found.get("cpu_affinity", ()),
+        chroot=found.get("chroot", ""),
+        no_new_privs=found.get("no_new_privs", False),
+        capabilities=_names(found["capabilities"]) if "capabilities" in found else None,
+        ambient=_names(found.get("ambient_capabilities", ())),
+        private_tmp=found.get("private_tmp", False),
+        private_network=found.get("private_network", False),
+        private_devices=found.get("private_devices", False),
+        read_only_paths=found.get("read_only_paths", ()),
+        hidden_paths=found.get("hidden_paths", ()),
+        limits=found.get("limits", Limits()),
     )
+
+
+def _names(placed: tuple[tuple[str, Place], ...]) -> tuple[str, ...]:
+    return tuple(sorted({name for name, _ in placed}))
 
 
 def _accounts(found: Mapping[str, Any]) -> tuple[tuple[str, str, Place], ...]:

@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from linit.definitions import values
+from linit.definitions import confinement, values
+from linit.definitions.destination import destination
 from linit.definitions.document import List, Map, Node, Text
 from linit.definitions.values import Reader, Reading, Wrong
-from linit.model.service import Command, Kind, Output, Readiness, ReadinessKind, RestartPolicy, StopStep, StopTo
+from linit.model.service import Command, Kind, Readiness, ReadinessKind, RestartPolicy, StopStep, StopTo
 
 ALL: Final = frozenset({Kind.PROCESS, Kind.ONESHOT, Kind.TARGET, Kind.RUNLEVEL})
 RUNS: Final = frozenset({Kind.PROCESS, Kind.ONESHOT})
@@ -253,8 +254,22 @@ KEYS: Final[dict[str, Key]] = {
     "umask": Key(umask, RUNS),
     "environment": Key(values.mapping_of(values.text, _variable_name), RUNS),
     "tty": Key(values.absolute_path, RUNS),
-    "output": Key(values.choice(Output), RUNS),
+    "output": Key(destination, RUNS),
     "nice": Key(values.whole(-20, 19), RUNS),
     "oom_score_adj": Key(values.whole(-1000, 1000), RUNS),
     "rlimits": Key(values.mapping_of(limit, _limit_name), RUNS),
+    "env_file": Key(confinement.ENVIRONMENT_FILES, RUNS),
+    "limits": Key(confinement.limits, RUNS),
+    "ionice": Key(confinement.ionice, RUNS),
+    "scheduler": Key(confinement.scheduler, RUNS),
+    "cpu_affinity": Key(confinement.cpu_affinity, RUNS),
+    "chroot": Key(values.absolute_path, RUNS),
+    "no_new_privs": Key(values.yes_or_no, RUNS),
+    "capabilities": Key(confinement.CAPABILITIES, RUNS),
+    "ambient_capabilities": Key(confinement.CAPABILITIES, RUNS),
+    "private_tmp": Key(values.yes_or_no, RUNS),
+    "private_network": Key(values.yes_or_no, RUNS),
+    "private_devices": Key(values.yes_or_no, RUNS),
+    "read_only_paths": Key(confinement.PATHS, RUNS),
+    "hidden_paths": Key(confinement.PATHS, RUNS),
 }

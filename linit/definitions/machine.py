@@ -59,20 +59,21 @@ class Machine:
         told: set[str] = set()
         for key, command in _commands(service):
             program = command.argv[0]
-            if program not in told and not self.has(program, path):
+            if program not in told and not self.has(program, path, service.execution.chroot):
                 told.add(program)
                 where = "on this machine" if program.startswith("/") else f"in {path}"
+                where += f" (below {service.execution.chroot})" if service.execution.chroot else ""
                 found = f"{quoted(program)}, which is not an executable file {where}"
                 yield Fault(
                     Severity.WARNING, command.place, key, found, "an installed program",
                     "without it the service cannot start", service.name,
                 )  # fmt: skip
 
-    def has(self, program: str, path: str) -> bool:
-        """Can `program` be executed, looked up in `path` where it is a bare name?"""
+    def has(self, program: str, path: str, top: str = "") -> bool:
+        """Can `program` be executed, looked up in `path` where it is a bare name? `top`: as if that folder were /."""
         if program.startswith("/"):
-            return self.is_program(program)
-        return any(self.is_program(f"{folder}/{program}") for folder in path.split(":") if folder)
+            return self.is_program(f"{top}{program}")
+        return any(self.is_program(f"{top}{folder}/{program}") for folder in path.split(":") if folder)
 
 
 def _commands(service: Service) -> Iterator[tuple[str, Command]]:

@@ -60,17 +60,20 @@ def scan(folder: str, folders: Folders) -> Runlevels:
 
 
 def add_generated(found: Runlevels, files: Mapping[str, bytes]) -> None:
-    """The entries that generators wrote, besides those that are there: `FOLDER/runlevels/RUNLEVEL/NAME`."""
+    """The entries that generators wrote, besides those that are there: `FOLDER/runlevels/RUNLEVEL/NAME`. What stands in
+    one is the place that people are shown: where they wrote what the generator found."""
     for path in sorted(files):
         folder, _, name = path.rpartition("/")
         above, _, runlevel = folder.rpartition("/")
         if not above.endswith("/runlevels"):
             continue
         there = next((each for each in found.enabled if each.runlevel == runlevel), None)
+        said = " ".join(files[path].decode("utf-8", "replace").split())
+        entry = (name, Place(said or path))
         if there is None:
-            found.enabled.append(Enabled(runlevel, Place(folder), ((name, Place(path)),)))
+            found.enabled.append(Enabled(runlevel, Place(folder), (entry,)))
         elif name not in (member for member, _ in there.members):
-            found.enabled[found.enabled.index(there)] = replace(there, members=(*there.members, (name, Place(path))))
+            found.enabled[found.enabled.index(there)] = replace(there, members=(*there.members, entry))
 
 
 def _members(folder: str, folders: Folders) -> Iterator[tuple[str, Place]]:

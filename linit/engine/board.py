@@ -7,10 +7,11 @@ play") is judged by what everybody is about to do.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
+from typing import Final
 
-from linit.engine.edges import NOTHING, View, blocks, dooms, holds, provides, waits
+from linit.engine.edges import NOTHING, Share, View, blocks, change, holds, share, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import NEXT, Step
@@ -18,6 +19,8 @@ from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
 from linit.model.service import Dependency, EdgeKind, Kind, Service
 from linit.model.state import Desired, UnitState
+
+EXPLAINED: Final = (UnitState.DOWN, UnitState.STOPPING, UnitState.FAILED)  # states whose reason says what was lost
 
 
 class Board:
@@ -34,20 +37,24 @@ class Board:
         self._listed: set[str] = set()
         self.counts = dict.fromkeys(UnitState, 0)  # units by state; virtual names do not count
         self.is_booting = False  # a runlevel is being reached
+        self.is_ending = False  # a shutdown is under way
         self.idlers: dict[str, None] = {}  # units that let the rest of the boot go first
         self.held = 0  # stopping units that wait for their dependents
+        self.mixed: set[str] = set()  # units whose definition may be older than the plan
+        self.leaving: dict[str, None] = {}  # units that rest and may have no definition any more
+        self.terminals: dict[str, str] = {}  # terminal -> the unit that has it to itself while it starts
+        self._queued: dict[str, dict[str, None]] = {}  # terminal -> units that wait for it
         self.replace({service.name: service for service in services})
 
     def replace(self, services: dict[str, Service]) -> None:
-        """Make the units and edges those of `services`. A live unit keeps its definition until it is down."""
-        for unit in self.units.values():
-            self.links.remove(unit.name)
+        """Make the units and edges those of `services`. One that runs keeps its definition."""
         for name, service in services.items():
             if name not in self.units:
                 self.units[name] = Unit(name, service)
-                self.counts[UnitState.DOWN] += service.kind is not Kind.VIRTUAL
-        for unit in self.units.values():
-            self.links.add(unit.service)
+        self.links = Links(unit.service for unit in self.units.values())
+        counted = [unit for unit in self.units.values() if unit.service.kind is not Kind.VIRTUAL]
+        self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)
+        self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
         self._recount()
 
     def swap(self, unit: Unit, service: Service) -> None:
@@ -55,18 +62,50 @@ class Board:
         for edge in self.links.dependencies(unit.name):
             self._join(unit, edge, -1)
         self.links.remove(unit.name)
+        self.counts[unit.state] += (service.kind is not Kind.VIRTUAL) - (unit.service.kind is not Kind.VIRTUAL)
         unit.service = service
         self.links.add(service)
         for edge in self.links.dependencies(unit.name):
             self._join(unit, edge, +1)
         self.look(unit)
 
+    def add(self, service: Service) -> None:
+        """One more unit."""
+        unit = self.units[service.name] = Unit(service.name, service)
+        self.counts[UnitState.DOWN] += service.kind is not Kind.VIRTUAL
+        self.links.add(service)
+        for edge in service.dependencies:
+            self._join(unit, edge, +1)
+        self.look(unit)
+
     def forget(self, unit: Unit) -> None:
-        """A removed definition's unit is down: nothing of it remains but what others wrote about it."""
+        """A unit at rest has no definition any more: nothing of it remains but what others wrote about it.
+
+        To these it looked like nothing already: at rest, without goal and hope.
+        """
+        for edge in self.links.dependencies(unit.name):
+            self._join(unit, edge, -1)
         self.links.remove(unit.name)
         self.counts[unit.state] -= unit.service.kind is not Kind.VIRTUAL
         del self.units[unit.name]
-        self._recount()
+
+    def take_terminal(self, unit: Unit) -> None:
+        """From now until its start is over `unit` has its terminal to itself, if it has one and that is free."""
+        terminal = unit.service.execution.tty
+        if terminal and terminal not in self.terminals:
+            unit.terminal = terminal
+            self.terminals[terminal] = unit.name
+
+    def queue_for_terminal(self, unit: Unit) -> None:
+        """Let `unit` act when its terminal is free."""
+        self._queued.setdefault(unit.service.execution.tty, {})[unit.name] = None
+
+    def _give_back_terminal(self, unit: Unit) -> None:
+        del self.terminals[unit.terminal]
+        for name in self._queued.pop(unit.terminal, ()):
+            if name in self.units:
+                self._act(self.units[name])
+        unit.terminal = ""
 
     def emit(self, *effects: Effect) -> None:
         """Order effects, after those that were ordered before."""
@@ -91,6 +130,12 @@ class Board:
         unit.changed_at_s = self.now_s
         self.emit(Transition(unit.name, before, after, reason, self.now_s, duration_s))
         self.changed[unit.name] = None
+        if after.is_at_rest_down:
+            for name, edge in self.links.dependents(unit.name):
+                if (edge.kind.is_hard or edge.kind is EdgeKind.PROVIDED_BY) and name in self.units:
+                    self.look(self.units[name])  # it may be down, or failed, because of this one
+        if unit.terminal and after is not UnitState.STARTING:
+            self._give_back_terminal(unit)
         self._show(unit, (after, unit.goal, unit.hope))
         self.look(unit)
 
@@ -101,9 +146,19 @@ class Board:
         return busy == self.held and not self.idlers and self.counts[UnitState.WAITING] + self.held > 0
 
     @property
+    def waits(self) -> bool:
+        """Does anything wait for others?"""
+        return self.counts[UnitState.WAITING] + self.held > 0
+
+    @property
     def is_calm(self) -> bool:
         """Is nothing being started or stopped at the moment?"""
         return not self.counts[UnitState.STARTING] and not self.counts[UnitState.STOPPING]
+
+    @property
+    def is_anything_left(self) -> bool:
+        """Is something that is no virtual name not down yet? Counted: a shutdown asks after each of its events."""
+        return any(count and not state.is_at_rest_down for state, count in self.counts.items())
 
     def hold(self, unit: Unit) -> None:
         """A stop begins, with waiting for dependents."""
@@ -145,57 +200,56 @@ class Board:
 
     def _show(self, unit: Unit, after: View) -> None:
         """Change a unit's view, and by it its neighbours' counts."""
-        before = unit.view
+        before = (unit.state, unit.goal, unit.hope)
         unit.state, unit.goal, unit.hope = after
         if unit.service.kind is not Kind.VIRTUAL:
             self.counts[before[0]] -= 1
             self.counts[after[0]] += 1
-        for name, edge in self.links.dependents(unit.name):
-            dependent = self.units.get(name)
-            if dependent is not None:
-                self._tell_dependent(dependent, edge.kind, before, after)
+        units = self.units
+        owners, mirrors, others = change(before, after)
+        if owners:
+            for name, edge in self.links.dependents(unit.name):
+                difference = owners.get(edge.kind)
+                if difference is not None and (dependent := units.get(name)) is not None:
+                    self._tell_dependent(dependent, difference)
+        for name in self.links.provided(unit.name):
+            if (virtual := units.get(name)) is not None:
+                self._tell_dependent(virtual, mirrors)
+        foes = owners.get(EdgeKind.CONFLICTS)
+        if not others and foes is None:
+            return
         for edge in self.links.dependencies(unit.name):
-            on = self.units.get(edge.on)
-            if on is None:
-                continue
-            if edge.kind is EdgeKind.CONFLICTS:
-                self._tell_dependent(on, edge.kind, before, after)
-                continue
-            change = holds(edge.kind, after) - holds(edge.kind, before)
-            if change:
-                on.holders += change
+            held = others.get(edge.kind)
+            if held is not None and (on := units.get(edge.on)) is not None:
+                on.holders += held
                 if not on.holders:
                     self._act(on)
+            elif foes is not None and edge.kind is EdgeKind.CONFLICTS and (foe := units.get(edge.on)) is not None:
+                self._tell_dependent(foe, foes)
 
-    def _tell_dependent(self, dependent: Unit, kind: EdgeKind, before: View, after: View) -> None:
-        if kind is EdgeKind.PROVIDED_BY:
-            dependent.alive += after[1] - before[1]
-            dependent.hopeful += after[2] - before[2]
-            dependent.ready += provides(after) - provides(before)
-            self.look(dependent)
-            return
-        blocked = blocks(kind, after) - blocks(kind, before)
-        doomed = dooms(kind, after) - dooms(kind, before)
-        waiting = waits(kind, after) - waits(kind, before)
+    def _tell_dependent(self, dependent: Unit, difference: Share) -> None:
+        blocked, doomed, waiting, alive, hopeful, ready = difference
         dependent.blockers += blocked
         dependent.doomed += doomed
         dependent.unmet += waiting
-        if blocked or doomed:
+        dependent.alive += alive
+        dependent.hopeful += hopeful
+        dependent.ready += ready
+        if not waiting or blocked or doomed:
             self.look(dependent)
-        elif waiting and not dependent.unmet:
+        elif not dependent.unmet:
             self._act(dependent)
 
     def _join(self, unit: Unit, edge: Dependency, sign: int) -> None:
         """Add (or, with -1, take back) all that one edge contributes to its two ends."""
         on = self.units.get(edge.on)
-        view = on.view if on else NOTHING
-        if edge.kind is EdgeKind.PROVIDED_BY:
-            unit.alive += sign * view[1]
-            unit.hopeful += sign * view[2]
-            unit.ready += sign * provides(view)
-        unit.blockers += sign * blocks(edge.kind, view)
-        unit.doomed += sign * dooms(edge.kind, view)
-        unit.unmet += sign * waits(edge.kind, view)
+        blocked, doomed, waiting, alive, hopeful, ready = share(edge.kind, on.view if on else NOTHING)
+        unit.blockers += sign * blocked
+        unit.doomed += sign * doomed
+        unit.unmet += sign * waiting
+        unit.alive += sign * alive
+        unit.hopeful += sign * hopeful
+        unit.ready += sign * ready
         if on is None:
             return
         on.holders += sign * holds(edge.kind, unit.view)
@@ -212,7 +266,7 @@ class Board:
             self.look(unit)
 
     def why_not(self, unit: Unit) -> Reason:
-        """Why this unit's goal is not up: the first of what stands against it."""
+        """Why this unit's goal is not up: of what stands against it rather what failed than what was stopped."""
         is_virtual = unit.service.kind is Kind.VIRTUAL
         if unit.removed or (unit.desired is Desired.DOWN and not is_virtual):
             return unit.wish
@@ -220,15 +274,23 @@ class Board:
             return broken_reason(unit.service, self.now_s)
         if unit.given_up is not None:
             return unit.given_up
-        for edge in self.links.dependencies(unit.name):
-            if self._stands_against(unit, edge):
-                lost = self.is_lost(edge.on)
-                cause = Cause.DEPENDENCY_FAILED if lost else Cause.DEPENDENCY_DOWN
-                return Reason(cause, self.now_s, of=edge.on, place=str(edge.place))
-        return unit.wish
+        against = self.against(unit)
+        if not against:
+            return unit.restarting or unit.wish
+        lost = next((edge for edge in against if self.is_lost(edge.on)), None)
+        first = lost or against[0]
+        cause = Cause.DEPENDENCY_FAILED if lost else Cause.DEPENDENCY_DOWN
+        return Reason(cause, self.now_s, of=first.on, place=str(first.place))
+
+    def against(self, unit: Unit) -> list[Dependency]:
+        """What stands against this unit's being up now."""
+        return [edge for edge in self.links.dependencies(unit.name) if self._stands_against(unit, edge)]
 
     def is_lost(self, name: str) -> bool:
-        """Did this service, or something at the end of its chain of needs, fail (rather than being stopped)?"""
+        """Did this service, or something at the end of its chain of needs, fail (rather than being stopped)?
+
+        What others have found out about themselves is believed: they look again when what they depend on comes to rest.
+        """
         seen: set[str] = set()
         stack = [name]
         while stack:
@@ -243,7 +305,14 @@ class Board:
                 continue
             if unit.given_up is not None and not unit.finished:
                 return True
-            stack.extend(edge.on for edge in self.links.dependencies(current) if self._stands_against(unit, edge))
+            if unit.hope:
+                continue  # it comes back: of a virtual name one provider is enough
+            if current != name and unit.state in EXPLAINED and not unit.goal:
+                if unit.reason.cause is Cause.DEPENDENCY_FAILED:
+                    return True
+                if unit.reason.cause is Cause.DEPENDENCY_DOWN:
+                    continue
+            stack.extend(edge.on for edge in self.against(unit))
         return False
 
     def _stands_against(self, unit: Unit, edge: Dependency) -> bool:
@@ -275,6 +344,11 @@ def may_be_up(unit: Unit) -> bool:
     if unit.service.kind is Kind.VIRTUAL:
         return unit.alive > 0
     return not unit.blockers and not unit.restarting
+
+
+def remains_reason(now_s: float) -> Reason:
+    """Why a unit cannot start some of whose processes not even SIGKILL ended."""
+    return Reason(Cause.SPAWN_FAILED, now_s, text="processes of its last run cannot be killed")
 
 
 def broken_reason(service: Service, now_s: float) -> Reason:

@@ -8,7 +8,9 @@ the answers before and after are compared, edge by edge. DESIGN.md section 3 is 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, NamedTuple
 
 from linit.model.service import EdgeKind
 from linit.model.state import UnitState
@@ -61,3 +63,56 @@ def holds(kind: EdgeKind, dependent: View) -> bool:
 def provides(provider: View) -> bool:
     """Is a virtual name up by this provider?"""
     return provider[0] is UnitState.UP and provider[1]
+
+
+class Share(NamedTuple):
+    """What an edge adds to its owner's counts, by the names of `Unit`."""
+
+    blockers: int
+    doomed: int
+    unmet: int
+    alive: int
+    hopeful: int
+    ready: int
+
+
+class Change(NamedTuple):
+    """What another view of a unit changes for its neighbours, by the kind of edge; kinds without a change are left out.
+
+    `owners`: for those that depend on it (a conflict: for either end); `others`: the holders of what it depends on.
+    A virtual name looks at each change of its providers, since it tells theirs as its own: `mirrors`.
+    """
+
+    owners: Mapping[EdgeKind, Share]
+    mirrors: Share
+    others: Mapping[EdgeKind, int]
+
+
+def share(kind: EdgeKind, on: View) -> Share:
+    """What an edge of this kind adds to its owner, by the view of its other end."""
+    is_provider = kind is EdgeKind.PROVIDED_BY
+    return Share(
+        blocks(kind, on),
+        dooms(kind, on),
+        waits(kind, on),
+        is_provider and on[1],
+        is_provider and on[2],
+        is_provider and provides(on),
+    )
+
+
+@cache
+def change(before: View, after: View) -> Change:
+    """The difference between two views, looked up once for each of the few hundred pairs."""
+    owners: dict[EdgeKind, Share] = {}
+    others: dict[EdgeKind, int] = {}
+    for kind in EdgeKind:
+        difference = Share(*(new - old for new, old in zip(share(kind, after), share(kind, before), strict=True)))
+        if kind is EdgeKind.PROVIDED_BY:
+            mirrors = difference
+        elif any(difference):
+            owners[kind] = difference
+        held = holds(kind, after) - holds(kind, before)
+        if held:
+            others[kind] = held
+    return Change(owners, mirrors, others)

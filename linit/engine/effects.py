@@ -26,6 +26,7 @@ class To(enum.Enum):
 
     MAIN = "main"
     ALL = "all"
+    RELOAD = "reload"  # the reload command
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,59 +1,81 @@
 """What follows from an event? The pure core of linit.
 
 `Engine.handle(event, now_s)` returns the effects to perform, in order. It is level-triggered: requests and failures
-change what is desired or what stands against it (`wishes`, `board`), and every unit then moves towards its goal
-(`lifecycle`), until nothing more follows. No I/O, no clock, no randomness: the same events give the same effects.
+change what is desired or what stands against it (`asking`, `desires`, `board`), and every unit then moves towards its
+goal (`lifecycle`), until nothing more follows. No I/O, no clock, no randomness: the same events give the same effects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from linit.engine import events, explain, wait_loops
+from linit.engine import events
+from linit.engine.asking import IS_STOPPING, Asking
 from linit.engine.board import Board, broken_reason
+from linit.engine.course import Course
+from linit.engine.desires import Desires
 from linit.engine.effects import AllDown, Answer, BootFinished, Effect
 from linit.engine.events import Verb
 from linit.engine.lifecycle import Lifecycle
-from linit.engine.links import PROCESSLESS, Links
+from linit.engine.links import Links
+from linit.engine.locks import Claim, Locks
+from linit.engine.renewal import Renewal
 from linit.engine.requests import Ledger, Pending, answer, refusal
-from linit.engine.respawn import Budget
 from linit.engine.transitions import IGNORED, Step
 from linit.engine.unit import Unit
-from linit.engine.wishes import closure, conflict_losers, live_needers, unneeded_after
-from linit.model.place import Place
+from linit.engine.wait_loops import WaitGraph
+from linit.engine.wedges import Wedges
+from linit.engine.wishes import unneeded_after
 from linit.model.reason import Cause, Reason
-from linit.model.service import Dependency, EdgeKind, Kind, Plan, Service
+from linit.model.service import Plan
 from linit.model.state import Desired, Finish, Outcome, Role, UnitState
 
 SHUTDOWN_RUNLEVEL: Final = "shutdown"
 
 
 class Engine:
-    """The state of all services, moved by events. `boot_state` is "booting", "running" or "stopping"."""
+    """The state of all services, moved by events."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.runlevel = ""
-        self.boot_state = "booting"
+        self.locks = Locks()
+        self._course = Course()
         self._board = Board(plan.services)
-        self._lifecycle = Lifecycle(self._board)
         self._ledger = Ledger()
-        self._finish: Finish | None = None
-        self._hooks_run = False
-        self._booting: str | None = None  # the runlevel whose reaching is still to be told
-        self._reloads: dict[str, list[Pending]] = {}
-        self._is_first = True
-        self._handlers: dict[type, Callable[[Unit, Any], None]] = {
-            events.Spawned: self._lifecycle.on_spawned,
+        self._waits = WaitGraph(self._board, self._ledger, self.locks)
+        self._desires = Desires(self._board, self._ledger)
+        self._lifecycle = Lifecycle(self._board, self._waits.closes_by_terminal)
+        self._asking = Asking(self._desires, self._lifecycle, self._course, self._waits)
+        self._wedges = Wedges(self._board, self._lifecycle)
+        self._renewal = Renewal(self._desires, self._course)
+        self._handlers: Mapping[type, Callable[[Any], None]] = {
+            events.Request: self._asking.on_request,
+            events.RunTransient: self._on_run,
+            events.LockAsked: self._on_lock_asked,
+            events.LockReleased: self._on_lock_released,
+            events.Shutdown: self._on_shutdown,
+            events.PlanLoaded: self._on_plan,
+        }
+        self._unit_handlers: Mapping[type, Callable[[Unit, Any], None]] = {
+            events.Spawned: self._lifecycle.starting.on_spawned,
             events.SpawnFailed: self._lifecycle.on_spawn_failed,
             events.Exited: self._lifecycle.on_exited,
             events.Emptied: self._lifecycle.on_emptied,
-            events.Ready: self._lifecycle.on_ready,
+            events.Ready: self._lifecycle.starting.on_ready,
             events.ReadinessFailed: self._lifecycle.on_readiness_failed,
             events.TimerFired: self._lifecycle.on_timer,
         }
+
+    @property
+    def runlevel(self) -> str:
+        """The runlevel that was last asked for."""
+        return self._course.runlevel
+
+    @property
+    def boot_state(self) -> str:
+        """ "booting", "running" or "stopping"."""
+        return self._course.boot_state
 
     @property
     def units(self) -> Mapping[str, Unit]:
@@ -68,12 +90,22 @@ class Engine:
     @property
     def finish(self) -> Finish | None:
         """What a shutdown that is under way will finish with; None while there is none."""
-        return self._finish
+        return self._course.finish
 
     @property
     def open_requests(self) -> Iterable[Pending]:
         """The requests that are still owed an answer, for reading."""
         return self._ledger
+
+    @property
+    def terminals(self) -> Mapping[str, str]:
+        """Which unit has a terminal to itself now, for reading."""
+        return self._board.terminals
+
+    @property
+    def waits(self) -> WaitGraph:
+        """Who waits for whom, for reading."""
+        return self._waits
 
     @property
     def now_s(self) -> float:
@@ -83,15 +115,12 @@ class Engine:
     def handle(self, event: events.Event, now_s: float) -> tuple[Effect, ...]:
         """Everything that follows from `event`, which happened at `now_s` (seconds on a monotonic clock)."""
         self._board.now_s = now_s
-        if self._is_first:
-            self._is_first = False
+        if self._course.is_first:
+            self._course.is_first = False
             self._announce_broken()
-        if isinstance(event, events.Request):
-            self._on_request(event)
-        elif isinstance(event, events.Shutdown):
-            self._on_shutdown(event)
-        elif isinstance(event, events.PlanLoaded):
-            self._on_plan(event)
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
         else:
             self._on_unit_event(event)
         self._settle()
@@ -100,46 +129,49 @@ class Engine:
 
     # -- events about one unit -----------------------------------------------------------------------------------
 
-    def _on_unit_event(
-        self,
-        event: events.Spawned
-        | events.SpawnFailed
-        | events.Exited
-        | events.Emptied
-        | events.Ready
-        | events.ReadinessFailed
-        | events.TimerFired,
-    ) -> None:
+    def _on_unit_event(self, event: Any) -> None:
         unit = self._board.units.get(event.name)
         if unit is None:
             return  # removed by a reload; what its last process did concerns nobody
         if (unit.state, type(event)) not in IGNORED:
-            self._handlers[type(event)](unit, event)
+            self._unit_handlers[type(event)](unit, event)
             self._board.look(unit)
         elif isinstance(event, events.Exited | events.SpawnFailed):
             unit.running.discard(event.role)
             unit.pids.pop(event.role, None)
+            unit.left = unit.left or (isinstance(event, events.Exited) and event.left)
+            self._board.look(unit)
         elif isinstance(event, events.Emptied):
             unit.left = False
+            self._board.look(unit)
         if isinstance(event, events.Exited | events.SpawnFailed) and event.role is Role.RELOAD:
-            self._answer_reload(unit, event)
+            self._asking.on_reload_ended(unit, event)
 
     def _settle(self) -> None:
         """Let every unit act that has something to do, then answer what is decided by it."""
-        self._board.is_booting = self._booting is not None
+        self._board.is_booting = self._course.booting is not None
+        self._move_all()
+        self._answer_decided()
+        while self._renewal.forget_leavers():
+            self._move_all()
+            self._answer_decided()
+        self._tell_runlevel_reached()
+        if self._course.finish is not None:
+            self._continue_shutdown()
+
+    def _move_all(self) -> None:
         while True:
             while (unit := self._board.next_to_act()) is not None:
                 self._lifecycle.advance(unit)
-            is_over = self._board.is_calm and self._lifecycle.end_idling()
-            if not (is_over or self._let_go_of_unneeded() or self._break_wedge()):
+            is_over = self._board.is_calm and self._lifecycle.starting.end_idling()
+            if not (is_over or self._let_go_of_unneeded() or self._wedges.break_one()):
                 break
+
+    def _answer_decided(self) -> None:
         for name in self._board.changed:
             if name in self._board.units:
                 self._board.emit(*self._ledger.settle(name, self._board.units[name]))
         self._board.changed.clear()
-        self._tell_runlevel_reached()
-        if self._finish is not None:
-            self._continue_shutdown()
 
     def _let_go_of_unneeded(self) -> bool:
         freed = False
@@ -149,222 +181,55 @@ class Engine:
                 continue
             for other in unneeded_after(name, self._board.units, self._board.links):
                 reason = Reason(Cause.UNNEEDED, self._board.now_s, of=name)
-                self._wish(self._board.units[other], Desired.DOWN, reason)
+                self._desires.wish(self._board.units[other], Desired.DOWN, reason)
                 freed = True
         return freed
 
-    def _break_wedge(self) -> bool:
-        """The last guard: if everything that moves waits for something else that waits, fail the loop and say so.
+    # -- services made at run time, locks, plans -----------------------------------------------------------------
 
-        The compiler leaves no cycle in a plan; definitions replaced while old ones run could still close one.
-        """
-        if not self._board.is_stuck:
-            return False
-        board = self._board
-        loop = explain.waiting_loop(board)
-        for name in loop:
-            unit = board.units[name]
-            unit.given_up = Reason(Cause.CYCLE, board.now_s, text=" -> ".join([*loop, loop[0]]))
-            if unit.state is UnitState.STOPPING:
-                self._lifecycle.stopping.go(unit)
-            board.look(unit)
-        return bool(loop) or self._fail_what_waits_for_nobody()
-
-    def _fail_what_waits_for_nobody(self) -> bool:
-        """The guard's last rung: there is no loop, so something waits for a unit that rests."""
-        board = self._board
-        for unit in board.units.values():
-            waiting = explain.waited_for(board, unit)
-            if waiting and unit.state is UnitState.WAITING and not board.units[waiting[0][0]].state.is_moving:
-                unit.given_up = Reason(Cause.CONFLICT, board.now_s, of=waiting[0][0])
-                board.look(unit)
-                return True
-        return False
-
-    # -- requests ------------------------------------------------------------------------------------------------
-
-    def _on_request(self, request: events.Request) -> None:
-        unknown = [name for name in request.names if name not in self._board.units]
-        if unknown:
-            self._board.emit(refusal(request.id, request.names, f"no service is named {unknown[0]!r}"))
-        elif self.boot_state == "stopping":
-            self._board.emit(refusal(request.id, request.names, "the system is shutting down"))
-        elif (loop := wait_loops.loop_of(self._board, self._ledger, request)) is not None:
-            name, text = loop
-            self._board.emit(answer(request.id, {name: (Outcome.REFUSED, text)}))
-        else:
-            {
-                Verb.NEED: self._depend,
-                Verb.WANT: self._depend,
-                Verb.START: self._start,
-                Verb.STOP: self._stop,
-                Verb.RESTART: self._restart,
-                Verb.RELOAD: self._reload,
-                Verb.RESET: self._reset,
-                Verb.RUNLEVEL: self._enter_runlevel,
-            }[request.verb](request)
-
-    def _depend(self, request: events.Request) -> None:
-        """A running service found out that it needs or wants others: an edge for as long as its definition stays."""
-        board = self._board
-        unit = board.units.get(request.caller)
-        if unit is None or unit.state not in (UnitState.STARTING, UnitState.UP) or not unit.goal:
-            text = "only a service that is starting or up can ask for this, from one of its own processes"
-            board.emit(refusal(request.id, request.names, text))
+    def _on_run(self, event: events.RunTransient) -> None:
+        name = event.service.name
+        names = (name,)
+        loop = self._waits.loop_of_run(event)
+        if loop:
+            self._board.emit(answer(event.id, {name: (Outcome.REFUSED, loop)}))
             return
-        kind = EdgeKind.NEED if request.verb is Verb.NEED else EdgeKind.WANT
-        place = Place(f"at run time, by {request.by}")
-        known = {(edge.kind, edge.on) for edge in unit.service.dependencies}
-        new = [Dependency(kind, name, place) for name in request.names if (kind, name) not in known]
-        wish = Reason(Cause.PULLED_IN, board.now_s, of=unit.name, by=request.by, place=str(place))
-        self._want_all(request.names, wish, Verb.START)
-        for edge in new:
-            if wait_loops.make_way(board, unit, edge):
-                board.swap(unit, replace(unit.service, dependencies=(*unit.service.dependencies, edge)))
-        waited_for = [name for name in request.names if board.units[name].state is not UnitState.UP]
-        if waited_for and unit.state is UnitState.STARTING:
-            unit.reason = Reason(Cause.WAITS_FOR, board.now_s, of=waited_for[0], text=", which its script asked for")
-        self._open(request, dict.fromkeys(request.names, request.verb))
-
-    def _start(self, request: events.Request) -> None:
-        wish = Reason(Cause.REQUESTED, self._board.now_s, by=request.by)
-        self._want_all(request.names, wish, Verb.START)
-        for name in request.names:
-            if self._board.units[name].service.kind is Kind.RUNLEVEL and not self.runlevel:
-                self.runlevel = self._booting = name
-        self._open(request, dict.fromkeys(request.names, Verb.START))
-
-    def _want_all(self, names: Iterable[str], wish: Reason, verb: Verb) -> dict[str, Reason]:
-        """Desire `names` and all that they pull in; what conflicts with them is stopped."""
-        board = self._board
-        wanted = closure(names, board.units, board.links, wish)
-        losers = conflict_losers(wanted, board.units, board.links)
-        for name, why in wanted.items():
-            unit = board.units[name]
-            fresh = name in names or unit.desired is Desired.DOWN or unit.given_up is not None
-            if fresh:
-                unit.given_up, unit.finished = None, False
-                if unit.state.is_at_rest_down:
-                    unit.budget, unit.restarts = Budget(), 0
-            if unit.desired is Desired.DOWN or name in names:
-                self._wish(unit, Desired.UP, why, verb)
-            if name in losers:
-                unit.given_up = losers[name]
-            board.look(unit)
-        for name in wanted.keys() - losers.keys():
-            for foe, edge in board.links.foes(name):
-                if foe in board.units and foe not in wanted and board.units[foe].desired is Desired.UP:
-                    conflict = Reason(Cause.CONFLICT, board.now_s, of=name, by=wish.by, place=str(edge.place))
-                    self._wish(board.units[foe], Desired.DOWN, conflict, Verb.STOP)
-        return wanted
-
-    def _wish(self, unit: Unit, desired: Desired, why: Reason, verb: Verb | None = None) -> None:
-        """A wish replaces an earlier one; requests that it contradicts are answered."""
-        if desired is Desired.DOWN:
-            unit.restarting = unit.bouncing = False
-        if verb is not None:
-            self._board.emit(*self._ledger.supersede(unit.name, verb, why.by or why.of or "linit"))
-        unit.desired, unit.wish = desired, why
-        self._board.changed[unit.name] = None
-        self._board.look(unit)
-
-    def _stop(self, request: events.Request) -> None:
-        if not request.cascade:
-            for name in request.names:
-                needers = live_needers(name, request.names, self._board.units, self._board.links)
-                if needers:
-                    text = f"{', '.join(needers)} would stop with it"
-                    self._board.emit(refusal(request.id, request.names, text))
-                    return
-        wish = Reason(Cause.STOPPED, self._board.now_s, by=request.by)
-        for name in self._with_providers(request.names):
-            self._wish(self._board.units[name], Desired.DOWN, wish, Verb.STOP)
-        self._open(request, dict.fromkeys(request.names, Verb.STOP))
-
-    def _with_providers(self, names: Iterable[str]) -> Iterator[str]:
-        """A virtual name stands for all its providers, when they are to stop."""
-        for name in names:
-            yield name
-            for edge in self._board.links.dependencies(name):
-                if edge.kind is EdgeKind.PROVIDED_BY and edge.on in self._board.units:
-                    yield edge.on
-
-    def _restart(self, request: events.Request) -> None:
-        wish = Reason(Cause.RESTARTED, self._board.now_s, by=request.by)
-        self._want_all(request.names, wish, Verb.RESTART)
-        for name in self._with_providers(request.names):
-            unit = self._board.units[name]
-            if unit.state.is_at_rest_down or unit.service.kind is Kind.VIRTUAL:
-                continue
-            if request.only and unit.state is UnitState.UP:
-                unit.bouncing = True
-            else:
-                unit.restarting = True
-            self._board.look(unit)
-        self._open(request, dict.fromkeys(request.names, Verb.RESTART))
-
-    def _reload(self, request: events.Request) -> None:
-        pending = Pending(request.id, Verb.RELOAD, request.by, {}, request.names)
-        for name in request.names:
-            unit = self._board.units[name]
-            problem = self._lifecycle.reload(unit)
-            if problem:
-                pending.results[name] = (Outcome.FAILED, problem)
-            elif unit.service.reload is None:
-                pending.results[name] = (Outcome.DONE, "told to reload")
-            else:
-                pending.open[name] = Verb.RELOAD
-                self._reloads.setdefault(name, []).append(pending)
-        if not pending.open:
-            self._board.emit(answer(pending.id, pending.results))
-
-    def _answer_reload(self, unit: Unit, event: events.Exited | events.SpawnFailed) -> None:
-        if isinstance(event, events.Exited):
-            outcome = Outcome.DONE if event.status == 0 else Outcome.FAILED
-            text = "reloaded" if event.status == 0 else f"its reload command {_exit_text(event.status)}"
-        else:
-            outcome, text = Outcome.FAILED, f"its reload command could not be run: {event.text}"
-        for pending in self._reloads.pop(unit.name, []):
-            pending.open.pop(unit.name, None)
-            pending.results[unit.name] = (outcome, text)
-            if not pending.open:
-                self._board.emit(answer(pending.id, pending.results))
-
-    def _reset(self, request: events.Request) -> None:
-        for name in request.names:
-            unit = self._board.units[name]
-            unit.budget, unit.restarts = Budget(), 0
-            if unit.given_up is not None:
-                unit.given_up, unit.finished = None, False
-                why = Reason(Cause.STOPPED, self._board.now_s, by=request.by)
-                self._wish(unit, Desired.DOWN, why)
-        results = dict.fromkeys(request.names, (Outcome.DONE, "forgotten"))
-        self._board.emit(answer(request.id, results))
-
-    def _enter_runlevel(self, request: events.Request) -> None:
-        (name,) = request.names
-        if self._board.units[name].service.kind is not Kind.RUNLEVEL:
-            self._board.emit(refusal(request.id, request.names, f"{name} is not a runlevel"))
+        problem = IS_STOPPING if self.boot_state == "stopping" else self._renewal.add(event.service)
+        if problem:
+            self._board.emit(refusal(event.id, names, problem))
             return
-        wish = Reason(Cause.REQUESTED, self._board.now_s, by=request.by)
-        wanted = self._want_all(request.names, wish, Verb.START)
-        why = Reason(Cause.RUNLEVEL_LEFT, self._board.now_s, of=name, by=request.by)
-        leaving = [
-            unit for unit in self._board.units.values() if unit.desired is Desired.UP and unit.name not in wanted
-        ]
-        for unit in leaving:
-            self._wish(unit, Desired.DOWN, why, Verb.STOP)
-        self.runlevel = self._booting = name
-        self._open(request, {name: Verb.START, **{unit.name: Verb.STOP for unit in leaving}})
+        self._desires.want_all(names, Reason(Cause.REQUESTED, self._board.now_s, by=event.by), Verb.START)
+        self._asking.open(event, Verb.START, {name: Verb.START})
 
-    def _open(self, request: events.Request, parts: dict[str, Verb]) -> None:
-        if not parts:
-            self._board.emit(answer(request.id, {}))
-            return
-        caller = request.caller if request.waits else ""
-        self._ledger.open(Pending(request.id, request.verb, request.by, parts, request.names, caller))
-        for name in parts:
-            self._board.changed[name] = None
+    def _on_lock_asked(self, event: events.LockAsked) -> None:
+        holder = self.locks.holder(event.lock)
+        if holder is not None and not event.waits:
+            self._answer_lock(event.id, event.lock, Outcome.FAILED, f"{holder.who} holds it")
+        elif holder is not None and (loop := self._waits.loop_of_lock(event)):
+            self._answer_lock(event.id, event.lock, Outcome.REFUSED, loop)
+        elif self.locks.add(Claim(event.id, event.lock, event.by, event.caller, event.held)):
+            self._answer_lock(event.id, event.lock, Outcome.DONE, "held")
+
+    def _on_lock_released(self, event: events.LockReleased) -> None:
+        given_up, holder = self.locks.remove(event.id)
+        if given_up is not None:
+            self._answer_lock(given_up.id, given_up.lock, Outcome.SUPERSEDED, "given up")
+        if holder is not None:
+            self._answer_lock(holder.id, holder.lock, Outcome.DONE, "held")
+
+    def _give_up_waits_for_locks(self) -> None:
+        """A shutdown begins or ends. In between its scripts may take locks."""
+        for claim, _ in tuple(self.locks.waiting()):
+            self.locks.remove(claim.id)
+            text = f"superseded by shutdown of {self._course.ended_by}"
+            self._answer_lock(claim.id, claim.lock, Outcome.SUPERSEDED, text)
+
+    def _answer_lock(self, number: int, lock: str, outcome: Outcome, text: str) -> None:
+        self._board.emit(Answer(number, outcome, ((lock, outcome, text),)))
+
+    def _on_plan(self, event: events.PlanLoaded) -> None:
+        self.plan = event.plan
+        self._renewal.on_plan(event)
 
     # -- runlevels and the end -----------------------------------------------------------------------------------
 
@@ -374,7 +239,12 @@ class Engine:
                 self._board.move(unit, Step.GAVE_UP, broken_reason(unit.service, self._board.now_s))
 
     def _tell_runlevel_reached(self) -> None:
-        if self._booting is None or self._board.units[self._booting].state is not UnitState.UP:
+        if self._course.booting is None:
+            return
+        runlevel = self._board.units.get(self._course.booting)  # None: a reload has removed it
+        if runlevel is not None and (
+            runlevel.state.is_moving or (runlevel.goal and runlevel.state is not UnitState.UP)
+        ):
             return
         failed = tuple(
             sorted(
@@ -383,112 +253,45 @@ class Engine:
                 if unit.state is UnitState.FAILED and (unit.desired is Desired.UP or unit.service.broken)
             )
         )
-        self._board.emit(BootFinished(self._booting, self._board.now_s, failed))
-        self._booting = None
+        self._board.emit(BootFinished(self._course.booting, self._board.now_s, failed))
+        self._course.booting = None
         if self.boot_state == "booting":
-            self.boot_state = "running"
+            self._course.boot_state = "running"
 
     def _on_shutdown(self, event: events.Shutdown) -> None:
-        self._finish = event.finish
+        self._course.finish = event.finish
         if self.boot_state == "stopping":
             return
-        self.boot_state = "stopping"
-        self._booting = None
+        self._course.boot_state = "stopping"
+        self._course.ended_by = event.by
+        self._board.is_ending = True
+        self._course.booting = None
         self._board.emit(*self._ledger.abandon_all(f"superseded by shutdown of {event.by}"))
-        self._desire_all_down(Reason(Cause.SHUTDOWN, self._board.now_s, by=event.by))
-
-    def _desire_all_down(self, why: Reason) -> None:
-        for unit in self._board.units.values():
-            if unit.desired is Desired.UP:
-                self._wish(unit, Desired.DOWN, why)
+        self._give_up_waits_for_locks()
+        self._desires.all_down(Reason(Cause.SHUTDOWN, self._board.now_s, by=event.by))
 
     def _continue_shutdown(self) -> None:
         """Everything down; then the hooks of runlevel `shutdown`; then these down; then the end."""
         board = self._board
         hooks = board.units.get(SHUTDOWN_RUNLEVEL)
-        if self._hooks_run and hooks is not None and hooks.desired is Desired.UP:
+        if self._course.hooks_run and hooks is not None and hooks.desired is Desired.UP:
             if hooks.state is UnitState.UP or hooks.state.is_at_rest_down:
-                self._desire_all_down(Reason(Cause.SHUTDOWN, board.now_s))
+                self._desires.all_down(Reason(Cause.SHUTDOWN, board.now_s, by=self._course.ended_by))
                 self._settle()
             return
-        if any(not unit.state.is_at_rest_down for unit in board.units.values()):
+        if board.is_anything_left or any(not unit.state.is_at_rest_down for unit in board.units.values()):
             return
-        if not self._hooks_run:
-            self._hooks_run = True
+        if not self._course.hooks_run:
+            self._course.hooks_run = True
             if hooks is not None and any(True for _ in board.links.pulled(SHUTDOWN_RUNLEVEL)):
-                wish = Reason(Cause.SHUTDOWN, board.now_s)
-                self._want_all((SHUTDOWN_RUNLEVEL,), wish, Verb.START)
+                wish = Reason(Cause.SHUTDOWN, board.now_s, by=self._course.ended_by)
+                self._desires.want_all((SHUTDOWN_RUNLEVEL,), wish, Verb.START)
                 self._settle()
                 return
-        finish, self._finish = self._finish, None
+        finish, self._course.finish = self._course.finish, None
         assert finish is not None, "linit bug: the end of a shutdown that nobody asked for"
+        self._give_up_waits_for_locks()
         board.emit(AllDown(finish))
-
-    # -- a new plan ----------------------------------------------------------------------------------------------
-
-    def _on_plan(self, event: events.PlanLoaded) -> None:
-        """Apply a plan whole: new services appear, changed ones are used from their next start, removed ones stop."""
-        old = {unit.name: unit.next_service or unit.service for unit in self._board.units.values()}
-        new = {service.name: service for service in event.plan.services}
-        results: dict[str, tuple[Outcome, str]] = {}
-        for name in sorted(old.keys() | new.keys()):
-            text = self._change(name, old.get(name), new.get(name), event)
-            if text:
-                results[name] = (Outcome.DONE, text)
-        self.plan = event.plan
-        self._board.replace(new)
-        for name in sorted(new.keys() - old.keys()):
-            if new[name].broken:
-                unit = self._board.units[name]
-                self._board.move(unit, Step.GAVE_UP, broken_reason(unit.service, self._board.now_s))
-        if event.start_enabled and self.runlevel in new and self._finish is None:
-            self._start_newly_enabled(old, event)
-        self._board.emit(answer(event.id, results))
-
-    def _change(self, name: str, old: Service | None, new: Service | None, event: events.PlanLoaded) -> str:
-        if old is None:
-            return "added"
-        unit = self._board.units[name]
-        if new is None:
-            unit.removed = True
-            self._wish(unit, Desired.DOWN, Reason(Cause.REMOVED, self._board.now_s, by=event.by), Verb.STOP)
-            return "removed"
-        unit.removed = False
-        if unit.state.is_at_rest_down or new.kind in PROCESSLESS or new.digest == unit.service.digest:
-            unit.service, unit.next_service, unit.is_outdated = new, None, False
-            if old.broken != new.broken and unit.state.is_at_rest_down:
-                if new.broken:
-                    self._board.set_at_rest(unit, UnitState.FAILED, broken_reason(new, self._board.now_s))
-                else:
-                    self._board.set_at_rest(unit, UnitState.DOWN, unit.wish)
-        elif old.digest != new.digest:
-            unit.next_service, unit.is_outdated = new, True
-        if old.digest == new.digest:
-            return ""
-        return "changed; takes effect at its next start" if unit.is_outdated else "changed"
-
-    def _start_newly_enabled(self, old: Mapping[str, Service], event: events.PlanLoaded) -> None:
-        """Start what the active runlevel, or one that it stacks on, wants now and did not want before."""
-        board = self._board
-        wish = Reason(Cause.RUNLEVEL, board.now_s, of=self.runlevel, by=event.by)
-        active = [
-            name
-            for name in closure((self.runlevel,), board.units, board.links, wish)
-            if board.units[name].service.kind is Kind.RUNLEVEL
-        ]
-        for name in active:
-            before = {edge.on for edge in old[name].dependencies} if name in old else set()
-            fresh = [
-                edge.on
-                for edge in board.links.dependencies(name)
-                if edge.kind is EdgeKind.WANT and edge.on not in before and edge.on in board.units
-            ]
-            if fresh:
-                self._want_all(fresh, Reason(Cause.RUNLEVEL, board.now_s, of=name, by=event.by), Verb.START)
-
-
-def _exit_text(status: int) -> str:
-    return str(Reason(Cause.EXITED, status=status))
 
 
 __all__ = ["Answer", "Engine"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from linit.model.service import Plan
+from linit.model.service import Plan, Service
 from linit.model.state import Finish, Role
 
 
@@ -33,12 +33,16 @@ class SpawnFailed:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A process of a unit was reaped. `status` as waitpid(2) gives it; `left`: other processes of the unit remain."""
+    """A process of a unit was reaped. `status` as waitpid(2) gives it; `left`: other processes of the unit remain.
+
+    `note`: the words for this end where those for the status are not all ("killed by the kernel: out of memory").
+    """
 
     name: str
     role: Role
     status: int
     left: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ class Request:
 
     `by` says who, for people: "root (linitctl stop, pid 312)". `cascade` False: a stop that would stop dependents is
     refused. `only` True: a restart leaves dependents alone. `caller`: the service one of whose processes asks, ""
-    when it is nobody's; `waits`: it does nothing else before the answer.
+    when it is nobody's; `waits`: it does nothing else before the answer. `held`: the claims to locks that are held by
+    ancestors of the asking process.
     """
 
     id: int
@@ -112,6 +117,43 @@ class Request:
     only: bool = False
     caller: str = ""
     waits: bool = True
+    held: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunTransient:
+    """A service that nobody wrote down is to run, once: `service.transient` is true. Answered as a start is.
+
+    It is forgotten when it is down; one that failed is kept until somebody resets or starts it.
+    """
+
+    id: int
+    service: Service
+    by: str = ""
+    caller: str = ""
+    waits: bool = True
+    held: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LockAsked:
+    """Somebody wants to be the only one who holds a lock of this name. Answered by exactly one `Answer`, whose one
+    result is about the lock: DONE when it is held, FAILED without `waits` when another holds it, REFUSED when waiting
+    would never end. First come, first served."""
+
+    id: int
+    lock: str
+    by: str = ""
+    caller: str = ""
+    waits: bool = True
+    held: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LockReleased:
+    """Whoever asked with this `id` holds or wants the lock no more (it let go, or it ended)."""
+
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +175,17 @@ class PlanLoaded:
 
 
 Event = (
-    Spawned | SpawnFailed | Exited | Emptied | Ready | ReadinessFailed | TimerFired | Request | Shutdown | PlanLoaded
+    Spawned
+    | SpawnFailed
+    | Exited
+    | Emptied
+    | Ready
+    | ReadinessFailed
+    | TimerFired
+    | Request
+    | RunTransient
+    | LockAsked
+    | LockReleased
+    | Shutdown
+    | PlanLoaded
 )

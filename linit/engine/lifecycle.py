@@ -1,50 +1,66 @@
-"""What does a unit do next? Its way towards its goal, the steps of a start, and what an exit leads to.
+"""What does a unit do next? Its way towards its goal, and what an exit leads to.
 
-A start runs `pre`, the main command, waits for readiness, runs `post`. How it gets down is `stopping`'s.
+How it gets up is `starting`'s, how it gets down `stopping`'s.
 """
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from typing import Final
 
 from linit.engine import events
-from linit.engine.board import Board
-from linit.engine.edges import provides, waits
+from linit.engine.board import Board, broken_reason, remains_reason
+from linit.engine.edges import RUNNING, waits
 from linit.engine.effects import (
     ArmTimer,
     DisarmTimer,
     Signal,
     To,
     UnwatchReadiness,
-    WatchReadiness,
 )
 from linit.engine.events import TimerKind
-from linit.engine.links import PROCESSLESS
-from linit.engine.orders import arm, disarm, limit_of, spawn, tell
+from linit.engine.learning import give_way, learn, learned
+from linit.engine.orders import disarm, limit_of, spawn, tell
 from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
+from linit.engine.starting import Starting
 from linit.engine.stopping import Stopping
 from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
-from linit.engine.wishes import choose_provider
+from linit.engine.wishes import choose_provider, part_foes
 from linit.model.reason import Cause, Reason
-from linit.model.service import EdgeKind, Kind, ReadinessKind
+from linit.model.service import Kind
 from linit.model.state import Desired, Role, UnitState
 
 RELOAD_TIMEOUT_S: Final = 60.0
+LOST: Final = frozenset({Cause.DEPENDENCY_DOWN, Cause.DEPENDENCY_FAILED})
+# Why something is down although desired, or is desired at all: no reason any more once it is not desired.
+OF_DESIRED: Final = frozenset(
+    {
+        Cause.REQUESTED,
+        Cause.RUNLEVEL,
+        Cause.PULLED_IN,
+        Cause.RESTARTED,
+        *LOST,
+    }
+)
 
 
 class Lifecycle:
     """Drives units between states. Every method may order effects and move the unit; none loops over other units."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, would_wedge: Callable[[str, str], bool]) -> None:
         self.board = board
+        self.starting = Starting(board, would_wedge, self._fail_start)
         self.stopping = Stopping(board, self._on_stopped)
 
     # -- towards the goal ----------------------------------------------------------------------------------------
 
     def advance(self, unit: Unit) -> None:
         """Do what the unit's state and goal call for now; nothing when it is where it should be."""
-        if unit.state is UnitState.WAITING:
+        if unit.next_service is not None and unit.state not in RUNNING:
+            self._change_definition(unit)
+        elif unit.state is UnitState.WAITING:
             self._advance_waiting(unit)
         elif unit.state.is_at_rest_down:
             self._advance_resting(unit)
@@ -56,36 +72,57 @@ class Lifecycle:
             self._leave_backoff(unit)
         elif unit.service.kind is Kind.VIRTUAL and unit.ready:
             self.board.move(unit, Step.WANTED, Reason(Cause.STARTING, self.board.now_s, text="provided again"))
+        elif unit.service.kind is not Kind.VIRTUAL and unit.reason.cause is Cause.WAITS_FOR:
+            self._want(unit)  # a new plan made a service of what was a name that lacked a provider
+
+    def _change_definition(self, unit: Unit) -> None:
+        """Nothing of it runs: its next start, a respawn as well, is by the definition that a plan brought meanwhile."""
+        assert unit.next_service is not None
+        service, unit.next_service, unit.is_outdated = unit.next_service, None, False
+        found = learned(unit.service)
+        self.board.swap(unit, service)
+        part_foes((unit.name,), self.board)
+        give_way(self.board, unit)
+        learn(self.board, unit, found)
 
     def _advance_resting(self, unit: Unit) -> None:
-        if unit.next_service is not None:
-            service, unit.next_service, unit.is_outdated = unit.next_service, None, False
-            self.board.swap(unit, service)
-            return
         if unit.restarting or unit.bouncing:
-            unit.restarting = unit.bouncing = False
+            unit.restarting = unit.bouncing = None
             self.board.look(unit)
             return
-        if unit.removed:
-            self.board.forget(unit)
-        elif unit.goal and (unit.running or unit.left):
-            text = "processes of its last run cannot be killed"
-            unit.given_up = Reason(Cause.SPAWN_FAILED, self.board.now_s, text=text)
+        if unit.removed or unit.service.transient:
+            self.board.leaving[unit.name] = None
+        if unit.goal and (unit.running or unit.left):
+            unit.given_up = remains_reason(self.board.now_s)
             self.board.look(unit)
         elif unit.goal:
             self._want(unit)
-        elif unit.state is UnitState.FAILED:
-            if unit.desired is Desired.DOWN and not unit.service.broken and not (unit.running or unit.left):
-                self.board.move(unit, Step.UNWANTED, unit.wish)
-        elif unit.desired is Desired.UP and not unit.finished:
+        elif unit.state is UnitState.FAILED and (unit.running or unit.left):
+            return  # it could not be killed: that remains its reason until its processes are gone
+        elif unit.service.broken or (unit.desired is Desired.UP and not unit.finished):
             self._explain_rest(unit)
+        elif unit.state is UnitState.FAILED:
+            self.board.move(unit, Step.UNWANTED, unit.wish)
+        elif unit.desired is Desired.DOWN and unit.reason.cause in OF_DESIRED:
+            self._explain_unwanted(unit)
 
     def _explain_rest(self, unit: Unit) -> None:
         """Down although desired: failed when a failure is behind it, else down for the reason found."""
-        reason = self.board.why_not(unit)
-        if self.board.is_lost(unit.name):
-            self.board.move(unit, Step.GAVE_UP, reason)
-        elif unit.reason.cause is not reason.cause or unit.reason.of != reason.of:
+        board = self.board
+        reason = broken_reason(unit.service, board.now_s) if unit.service.broken else board.why_not(unit)
+        is_lost = board.is_lost(unit.name)
+        if is_lost and unit.state is UnitState.DOWN:
+            board.move(unit, Step.GAVE_UP, reason)
+        elif not is_lost and unit.state is UnitState.FAILED:
+            board.move(unit, Step.UNWANTED, reason)
+        elif (unit.reason.cause, unit.reason.of) != (reason.cause, reason.of):
+            unit.reason = reason
+
+    def _explain_unwanted(self, unit: Unit) -> None:
+        """Down and not desired. A virtual name is down because of its providers, wished for or not."""
+        is_unprovided = unit.service.kind is Kind.VIRTUAL and unit.reason.cause in LOST
+        reason = self.board.why_not(unit) if is_unprovided else unit.wish
+        if (unit.reason.cause, unit.reason.of) != (reason.cause, reason.of):
             unit.reason = reason
 
     def _want(self, unit: Unit) -> None:
@@ -104,51 +141,30 @@ class Lifecycle:
 
     def _advance_waiting(self, unit: Unit) -> None:
         if not unit.goal:
-            if unit.name in self.board.idlers:
-                self._stop_idling(unit)
+            self.starting.stop_idling(unit)
             reason = self.board.why_not(unit)
             lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
             self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, reason)
         elif not unit.unmet and (unit.service.kind is not Kind.VIRTUAL or unit.ready):
-            if unit.service.idle_s and self.board.is_booting:
-                self._idle(unit)
-            else:
-                self._begin_start(unit)
-
-    def _idle(self, unit: Unit) -> None:
-        """Let the rest of the boot go first, for a while."""
-        if unit.name not in self.board.idlers:
-            self.board.idlers[unit.name] = None
-            text = " and all else that starts"
-            unit.reason = Reason(Cause.WAITS_FOR, self.board.now_s, of="the boot", text=text)
-            arm(self.board, unit, TimerKind.IDLE, unit.service.idle_s)
-
-    def end_idling(self) -> bool:
-        """The rest of the boot is over, or has had its time: who let it go first starts now. Was there anybody?"""
-        idlers = [self.board.units[name] for name in self.board.idlers if name in self.board.units]
-        self.board.idlers.clear()
-        for unit in idlers:
-            self._stop_idling(unit)
-            if unit.state is UnitState.WAITING and unit.goal and not unit.unmet:
-                self._begin_start(unit)
-        return bool(idlers)
-
-    def _stop_idling(self, unit: Unit) -> None:
-        self.board.idlers.pop(unit.name, None)
-        disarm(self.board, unit, TimerKind.IDLE)
+            self.starting.go(unit)
 
     def _advance_running(self, unit: Unit) -> None:
         if unit.service.kind is Kind.VIRTUAL and unit.goal and not unit.ready:
             self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
-        elif not unit.goal or unit.bouncing:
-            self.stopping.begin(unit, self.board.why_not(unit) if not unit.goal else unit.wish)
+        elif not unit.goal:
+            self.stopping.begin(unit, self.board.why_not(unit))
+        elif unit.bouncing:
+            self.stopping.begin(unit, unit.bouncing)
 
     def _advance_stopping(self, unit: Unit) -> None:
         if unit.stop_phase is not StopPhase.HELD:
             return
         if self._may_stay(unit):
             self.board.release(unit)
-            self.board.move(unit, Step.KEPT, unit.wish)
+            self.board.move(unit, Step.KEPT, self.starting.up_reason(unit))
+        elif unit.goal and unit.index and not unit.bouncing:
+            unit.bouncing = unit.wish  # it was starting, so it cannot simply stay; who depends on it need not stop
+            self.stopping.go(unit)
         elif not unit.holders or unit.bouncing:
             self.stopping.go(unit)
 
@@ -162,79 +178,7 @@ class Lifecycle:
         lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
         self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, self.board.why_not(unit))
 
-    # -- start ---------------------------------------------------------------------------------------------------
-
-    def _begin_start(self, unit: Unit) -> None:
-        unit.began_at_s = self.board.now_s
-        unit.index = 0
-        unit.left = False
-        unit.verdict = None
-        unit.deadline_s = None
-        self.board.move(unit, Step.MET, self._step_reason("starting"))
-        if unit.service.kind in PROCESSLESS:
-            self._is_up(unit)
-            return
-        if unit.service.start_timeout_s is not None:
-            arm(self.board, unit, TimerKind.START, unit.service.start_timeout_s)
-        self._run_pre(unit)
-
-    def _run_pre(self, unit: Unit) -> None:
-        if unit.index < len(unit.service.pre):
-            self._spawn(unit, Role.PRE, unit.index)
-        elif unit.service.run is not None:
-            self._spawn(unit, Role.MAIN, 0)
-        else:
-            self._run_post(unit)
-
-    def _run_post(self, unit: Unit, index: int = 0) -> None:
-        unit.index = index
-        if index < len(unit.service.post):
-            self._spawn(unit, Role.POST, index)
-        else:
-            self._is_up(unit)
-
-    def _spawn(self, unit: Unit, role: Role, index: int) -> None:
-        if unit.state is UnitState.STARTING:
-            unit.reason = self._step_reason(f"runs its {role.value} command" if role is not Role.MAIN else "starting")
-        spawn(self.board, unit, role, index)
-
-    def _is_up(self, unit: Unit) -> None:
-        disarm(self.board, unit, TimerKind.START)
-        unit.start_duration_s = self.board.now_s - unit.began_at_s
-        if unit.budget.streak:
-            self.board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
-        reason = self._provided_reason(unit) if unit.service.kind is Kind.VIRTUAL else unit.wish
-        self.board.move(unit, Step.READY, reason, unit.start_duration_s)
-
-    def _provided_reason(self, unit: Unit) -> Reason:
-        providers = (edge for edge in self.board.links.dependencies(unit.name) if edge.kind is EdgeKind.PROVIDED_BY)
-        up = next((edge for edge in providers if provides(self.board.units[edge.on].view)), None)
-        return Reason(Cause.PROVIDED, self.board.now_s, of=up.on if up else "")
-
-    def _step_reason(self, text: str) -> Reason:
-        return Reason(Cause.STARTING, self.board.now_s, text=text)
-
     # -- what processes do ---------------------------------------------------------------------------------------
-
-    def on_spawned(self, unit: Unit, event: events.Spawned) -> None:
-        """A command is executing."""
-        if event.role not in unit.running:
-            return
-        unit.pids[event.role] = event.pid
-        if unit.state is not UnitState.STARTING or event.role is not Role.MAIN:
-            return
-        if unit.service.kind is Kind.PROCESS:
-            if unit.service.readiness.kind is ReadinessKind.NONE:
-                self._run_post(unit)
-            else:
-                how = unit.service.readiness.kind.value
-                unit.reason = self._step_reason(f"runs, not ready yet ({how})")
-                self.board.emit(WatchReadiness(unit.service))
-
-    def on_ready(self, unit: Unit, _event: events.Ready) -> None:
-        """The main process can serve."""
-        if Role.MAIN in unit.running and Role.POST not in unit.running:
-            self._run_post(unit)
 
     def on_readiness_failed(self, unit: Unit, event: events.ReadinessFailed) -> None:
         """The main process will never be ready."""
@@ -257,8 +201,8 @@ class Lifecycle:
         unit.pids.pop(event.role, None)
         unit.left = event.left
         if event.role is Role.MAIN:
-            unit.last_exit = event.status
-        reason = Reason(Cause.EXITED, self.board.now_s, status=event.status)
+            unit.last_exit, unit.last_exit_note = event.status, event.note
+        reason = Reason(Cause.EXITED, self.board.now_s, status=event.status, note=event.note)
         self._on_end(unit, event.role, reason, is_success(unit.service, event.status))
 
     def on_emptied(self, unit: Unit, _event: events.Emptied) -> None:
@@ -273,29 +217,19 @@ class Lifecycle:
             if unit.state is UnitState.STOPPING:
                 self.stopping.end_if_empty(unit)
         elif unit.state is UnitState.STARTING:
-            self._on_end_while_starting(unit, role, reason, succeeded)
+            self.starting.on_end(unit, role, reason, succeeded)
         elif unit.state is UnitState.UP and role is Role.MAIN and unit.service.kind is Kind.PROCESS:
-            self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s))
+            self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s), reason)
         elif unit.state is UnitState.STOPPING:
             self.stopping.on_end(unit, role, reason, succeeded)
 
-    def _on_end_while_starting(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
-        is_process_main = role is Role.MAIN and unit.service.kind is Kind.PROCESS
-        if not succeeded or is_process_main:
-            self._fail_start(unit, reason)
-        elif role is Role.PRE:
-            unit.index += 1
-            self._run_pre(unit)
-        elif role is Role.MAIN:
-            self._run_post(unit)
-        else:
-            self._run_post(unit, unit.index + 1)
-
     def _fail_start(self, unit: Unit, why: Reason) -> None:
-        self._end(unit, judge(unit.service, why, False, unit.budget, self.board.now_s))
+        self._end(unit, judge(unit.service, why, False, unit.budget, self.board.now_s), why)
 
-    def _end(self, unit: Unit, verdict: Verdict) -> None:
+    def _end(self, unit: Unit, verdict: Verdict, why: Reason) -> None:
         """A start failed or a main process ended: clean up what is left, then do as the verdict says."""
+        if self.board.is_ending and verdict.next is Next.RESPAWN:
+            verdict = Verdict(Next.GIVE_UP, why)  # a shutdown ends: what has failed to do its part then is left out
         disarm(self.board, unit, TimerKind.START)
         disarm(self.board, unit, TimerKind.HEALTHY)
         self.board.emit(UnwatchReadiness(unit.name))
@@ -366,10 +300,10 @@ class Lifecycle:
             return f"it is {unit.state.value}, only a service that is up can reload"
         if service.reload is not None:
             if Role.RELOAD not in unit.running:
-                self.board.emit(
-                    ArmTimer(unit.name, TimerKind.RELOAD, limit_of(service.reload, RELOAD_TIMEOUT_S) or 0.0)
-                )
-                self._spawn(unit, Role.RELOAD, 0)
+                limit_s = limit_of(service.reload, RELOAD_TIMEOUT_S)
+                if limit_s is not None:
+                    self.board.emit(ArmTimer(unit.name, TimerKind.RELOAD, limit_s))
+                spawn(self.board, unit, Role.RELOAD)
             return ""
         if service.reload_signal:
             self.board.emit(Signal(unit.name, service.reload_signal, To.MAIN))
@@ -390,11 +324,16 @@ class Lifecycle:
         elif event.kind is TimerKind.HEALTHY and unit.state is UnitState.UP:
             unit.budget = Budget()
         elif event.kind is TimerKind.IDLE and unit.state is UnitState.WAITING:
-            self._stop_idling(unit)
+            self.starting.stop_idling(unit)
             if unit.goal and not unit.unmet:
-                self._begin_start(unit)
+                self.starting.start_on_free_terminal(unit)
         elif event.kind is TimerKind.RELOAD and Role.RELOAD in unit.running:
-            tell(self.board, unit, f"its reload command has not ended after {RELOAD_TIMEOUT_S:g} s")
+            self._reload_took_too_long(unit)
+
+    def _reload_took_too_long(self, unit: Unit) -> None:
+        limit_s = limit_of(unit.service.reload, RELOAD_TIMEOUT_S) if unit.service.reload else RELOAD_TIMEOUT_S
+        tell(self.board, unit, f"its reload command has not ended after {limit_s:g} s, killed")
+        self.board.emit(Signal(unit.name, signal.SIGKILL, To.RELOAD))
 
     def _start_took_too_long(self, unit: Unit) -> None:
         limit_s = unit.service.start_timeout_s

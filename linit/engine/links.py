@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from linit.model.service import Dependency, EdgeKind, Kind, Service
+
+Edge = tuple[str, Dependency]  # its owner, and what the owner wrote
 
 
 class Links:
     """An index of edges that follows definitions as they come, change and go. Each call costs the service's degree."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Iterable[Service] = ()) -> None:
         self._forward: dict[str, tuple[Dependency, ...]] = {}
-        self._reverse: dict[str, list[tuple[str, Dependency]]] = {}
+        self._reverse: dict[str, dict[tuple[str, int], Edge]] = {}  # by owner and the edge's number there
+        self._hostile: dict[str, dict[tuple[str, int], Edge]] = {}  # the conflicts among them, from both ends
+        self._provided: dict[str, dict[str, None]] = {}  # the virtual names that a service provides
+        self._preferring: dict[str, dict[str, None]] = {}  # who depends on a name and has a `prefer`
+        for service in services:
+            self.add(service)
 
     def add(self, service: Service) -> None:
         """Join `service` to what it depends on. A conflict is joined from both ends."""
-        self._forward[service.name] = service.dependencies
-        for dependency in service.dependencies:
-            self._reverse.setdefault(dependency.on, []).append((service.name, dependency))
+        name = service.name
+        self._forward[name] = service.dependencies
+        for number, dependency in enumerate(service.dependencies):
+            self._reverse.setdefault(dependency.on, {})[name, number] = (name, dependency)
+            if dependency.kind is EdgeKind.CONFLICTS:
+                self._hostile.setdefault(dependency.on, {})[name, number] = (name, dependency)
+            elif dependency.kind is EdgeKind.PROVIDED_BY:
+                self._provided.setdefault(dependency.on, {})[name] = None
+            if service.prefer:
+                self._preferring.setdefault(dependency.on, {})[name] = None
 
     def remove(self, name: str) -> None:
         """Take away the edges that `name` wrote; those that point at it stay."""
-        for dependency in self._forward.pop(name, ()):
-            back = self._reverse[dependency.on]
-            back.remove((name, dependency))
+        for number, dependency in enumerate(self._forward.pop(name, ())):
+            del self._reverse[dependency.on][name, number]
+            if dependency.kind is EdgeKind.CONFLICTS:
+                del self._hostile[dependency.on][name, number]
+            elif dependency.kind is EdgeKind.PROVIDED_BY:
+                self._provided[dependency.on].pop(name, None)
+            self._preferring.get(dependency.on, {}).pop(name, None)
 
     def dependencies(self, name: str) -> tuple[Dependency, ...]:
         """What `name` depends on, conflicts among them, in the order written."""
         return self._forward.get(name, ())
 
-    def dependents(self, name: str) -> Iterable[tuple[str, Dependency]]:
+    def dependents(self, name: str) -> Collection[Edge]:
         """Who depends on `name`, and by which edge."""
-        return self._reverse.get(name, ())
+        found = self._reverse.get(name)
+        return found.values() if found else ()
 
-    def foes(self, name: str) -> Iterator[tuple[str, Dependency]]:
+    def foes(self, name: str) -> Iterator[Edge]:
         """Who conflicts with `name`, whichever of the two said so."""
         for dependency in self.dependencies(name):
             if dependency.kind is EdgeKind.CONFLICTS:
                 yield dependency.on, dependency
-        for other, dependency in self.dependents(name):
-            if dependency.kind is EdgeKind.CONFLICTS:
-                yield other, dependency
+        yield from self._hostile.get(name, {}).values()
+
+    def provided(self, name: str) -> Iterable[str]:
+        """The virtual names that `name` provides."""
+        return self._provided.get(name, ())
+
+    def preferring(self, name: str) -> Iterable[str]:
+        """Who depends on `name` and prefers some providers to others."""
+        return self._preferring.get(name, ())
 
     def pulled(self, name: str) -> Iterator[Dependency]:
         """The edges by which a wish for `name` becomes a wish for others."""

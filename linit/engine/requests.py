@@ -25,6 +25,7 @@ class Pending:
     open: dict[str, Verb]  # service -> what is awaited of it
     shown: tuple[str, ...]  # the services that the answer tells of
     caller: str = ""  # the service whose script waits for the answer
+    held: tuple[int, ...] = ()  # the locks that are held until then
     results: dict[str, tuple[Outcome, str]] = field(default_factory=dict)
 
 
@@ -56,6 +57,7 @@ class Ledger:
     def __init__(self) -> None:
         self._pending: dict[int, Pending] = {}
         self._by_service: dict[str, set[int]] = {}
+        self._reloads: dict[str, list[Pending]] = {}  # by service: who waits for its reload command
 
     def open(self, pending: Pending) -> None:
         """Owe an answer."""
@@ -99,13 +101,31 @@ class Ledger:
                 if due is not None:
                     yield due
 
+    def open_reload(self, name: str, pending: Pending) -> None:
+        """Owe an answer that comes with the end of the reload command of `name`."""
+        self._reloads.setdefault(name, []).append(pending)
+
+    def reload_ended(self, name: str, outcome: Outcome, text: str) -> Iterator[Answer]:
+        """The reload command of `name` ended, or never will."""
+        for pending in self._reloads.pop(name, []):
+            pending.open.pop(name, None)
+            pending.results[name] = (outcome, text)
+            if not pending.open:
+                yield answer(pending.id, pending.results)
+
+    def abandon(self, name: str, text: str) -> Iterator[Answer]:
+        """Answer what is open about `name` as superseded."""
+        for pending in self.about(name):
+            due = self.decide(pending, name, Outcome.SUPERSEDED, text)
+            if due is not None:
+                yield due
+        yield from self.reload_ended(name, Outcome.SUPERSEDED, text)
+
     def abandon_all(self, text: str) -> Iterator[Answer]:
         """Answer everything that is open as superseded."""
-        for pending in list(self._pending.values()):
-            for name in tuple(pending.open):
-                due = self.decide(pending, name, Outcome.SUPERSEDED, text)
-                if due is not None:
-                    yield due
+        names = dict.fromkeys(name for pending in self._pending.values() for name in pending.open)
+        for name in (*names, *self._reloads):
+            yield from self.abandon(name, text)
 
     def __iter__(self) -> Iterator[Pending]:
         return iter(self._pending.values())

@@ -56,7 +56,7 @@ def judge(service: Service, why: Reason, succeeded: bool, budget: Budget, now_s:
     if restart.limit and len(recent) >= restart.limit:
         return Verdict(Next.GIVE_UP, _limit_reason(restart, why, len(recent), now_s))
     delay_s = respawn_delay_s(restart, budget.streak + 1)
-    reason = Reason(Cause.RESPAWN, now_s, text=str(why), status=why.status, limit_s=delay_s)
+    reason = Reason(Cause.RESPAWN, now_s, text=str(why), status=why.status, limit_s=delay_s, note=why.note)
     return Verdict(Next.RESPAWN, reason, delay_s, Budget((*recent, now_s), budget.streak + 1))
 
 
@@ -81,4 +81,4 @@ def _limit_reason(restart: Restart, why: Reason, count: int, now_s: float) -> Re
     text = f"{count} respawns within {restart.window_s:g} s"
     if why.status is None:
         text = f"{why}; gave up after {text}"
-    return Reason(Cause.RESPAWN_LIMIT, now_s, text=text, status=why.status)
+    return Reason(Cause.RESPAWN_LIMIT, now_s, text=text, status=why.status, note=why.note)

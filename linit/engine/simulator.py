@@ -17,10 +17,11 @@ from typing import Final
 from linit.engine import effects, events
 from linit.engine.engine import Engine
 from linit.model.service import Kind, Plan, ReadinessKind, Service
-from linit.model.state import Role, UnitState
+from linit.model.state import Outcome, Role, UnitState
 
 SPAWN_S: Final = 0.001
 FIRST_PID: Final = 100
+ONLY: Final = {effects.To.MAIN: Role.MAIN, effects.To.RELOAD: Role.RELOAD}
 FAILURE: Final = 1 << 8  # a wait status: exited with status 1
 
 
@@ -32,12 +33,14 @@ class Behaviour:
     status: int = 0  # the wait status with which commands and a oneshot's main command end
     spawn_error: str = ""  # the main command cannot be executed
     never_ready: bool = False
+    readiness_error: str = ""  # after `takes_s` it is certain that it will never be ready, and why
     dies_after_s: float | None = None  # the main process of a `process` service ends by itself
     death: int = FAILURE  # its wait status then
     stop_s: float = 0.05
     ignores_term: bool = False
     unkillable: bool = False
     leaves_child: bool = False  # another process outlives the main one until it is killed
+    emptied_late_s: float = 0.0  # how late it is noticed that none of its processes is left
 
 
 @dataclass(slots=True)
@@ -73,6 +76,9 @@ class Simulator:
     _stale: set[int] = field(default_factory=set)  # timers in the queue that were disarmed
     _timers: dict[tuple[str, events.TimerKind], int] = field(default_factory=dict)
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _askers: dict[int, int] = field(default_factory=dict)  # request -> the process that waits for its answer
+    _locks: dict[int, int] = field(default_factory=dict)  # lock asked for -> the process that has it or waits for it
+    _put_off: dict[int, list[Callable[[], events.Event | None]]] = field(default_factory=dict)  # by such a process
 
     def __post_init__(self) -> None:
         self.engine = Engine(self.plan)
@@ -80,12 +86,65 @@ class Simulator:
     # -- what a person does --------------------------------------------------------------------------------------
 
     def request(
-        self, verb: events.Verb, *names: str, cascade: bool = True, only: bool = False, caller: str = ""
+        self,
+        verb: events.Verb,
+        *names: str,
+        cascade: bool = True,
+        only: bool = False,
+        caller: str = "",
+        waits: bool = True,
+        by: str = "tester",
     ) -> int:
-        """Ask now; the answer lands in `answers[id]`."""
+        """Ask now; the answer lands in `answers[id]`. A script of `caller` that waits does nothing else meanwhile."""
+        number = self._number(caller, waits)
+        held = self._held_by(caller)
+        self.tell(events.Request(number, verb, names, by, cascade, only, caller, waits, held))
+        return number
+
+    def run_transient(self, service: Service, caller: str = "", waits: bool = True, by: str = "tester") -> int:
+        """Run a service that nobody wrote down; the answer lands in `answers[id]`."""
+        number = self._number(caller, waits)
+        self.tell(events.RunTransient(number, service, by, caller, waits, self._held_by(caller)))
+        return number
+
+    def lock(self, name: str, caller: str = "", waits: bool = True, by: str = "tester") -> int:
+        """Ask for a lock; the answer lands in `answers[id]`. What a process of `caller` took ends with that process."""
+        number = self._number(caller, waits)
+        held = self._held_by(caller)
+        asker = self._newest(caller)
+        if asker is not None:
+            self._locks[number] = asker.pid
+        self.tell(events.LockAsked(number, name, by, caller, waits, held))
+        return number
+
+    def unlock(self, number: int) -> None:
+        """Let go of a lock, or of the wish for it."""
+        self._locks.pop(number, None)
+        self.tell(events.LockReleased(number))
+
+    def _held_by(self, caller: str) -> tuple[int, ...]:
+        """The locks held by the process of `caller` that asks."""
+        asker = self._newest(caller)
+        return tuple(number for number, pid in self._locks.items() if asker is not None and pid == asker.pid)
+
+    def _newest(self, caller: str) -> Process | None:
+        """The process of a service that asks for things: its newest."""
+        found = [process for process in self.processes.values() if process.name == caller and process.role]
+        return found[-1] if found else None
+
+    def load(self, plan: Plan, *, start_enabled: bool = True, by: str = "tester") -> int:
+        """Replace the plan now; the answer lands in `answers[id]`."""
+        number = self._number()
+        self.tell(events.PlanLoaded(number, plan, by, start_enabled))
+        return number
+
+    def _number(self, caller: str = "", waits: bool = True) -> int:
+        """The id of a new request, and who waits for its answer: the newest process of `caller`."""
         number = next(self._ids)
         self.answers[number] = []
-        self.tell(events.Request(number, verb, names, by="tester", cascade=cascade, only=only, caller=caller))
+        asker = self._newest(caller)
+        if asker is not None and waits:
+            self._askers[number] = asker.pid
         return number
 
     def tell(self, event: events.Event) -> None:
@@ -98,6 +157,13 @@ class Simulator:
         self.handled += 1
         if self.on_event is not None:
             self.on_event(self, event)
+
+    def end(self, name: str, status: int) -> None:
+        """All processes of a service end now, whoever or whatever ended them: also those that could not be killed."""
+        for process in [each for each in self.processes.values() if each.name == name]:
+            event = self._exit(process, status)
+            if event is not None:
+                self.tell(event)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -122,6 +188,14 @@ class Simulator:
     def is_quiet(self) -> bool:
         """Will nothing more happen unless somebody asks?"""
         return len(self._queue) == len(self._stale)
+
+    def is_awaited(self, number: int) -> bool:
+        """Does the process of a service that asked still live, and wait for the answer to this request?"""
+        return self._askers.get(number) in self.processes
+
+    def is_armed(self, name: str, kind: events.TimerKind) -> bool:
+        """Will this timer fire?"""
+        return (name, kind) in self._timers
 
     # -- what a person reads -------------------------------------------------------------------------------------
 
@@ -151,10 +225,10 @@ class Simulator:
             case effects.Spawn():
                 self._spawn(effect)
             case effects.Signal():
-                self._signal(effect.name, effect.signal, main_only=effect.to is effects.To.MAIN)
+                self._signal(effect.name, effect.signal, ONLY.get(effect.to))
             case effects.KillAll():
-                self._signal(effect.name, signal.SIGKILL, main_only=False)
-                self._after(0.0, lambda: self._emptied(effect.name))
+                self._signal(effect.name, signal.SIGKILL)
+                self._after(self.behaviour(effect.name).emptied_late_s, lambda: self._emptied(effect.name))
             case effects.WatchReadiness():
                 self._watch(effect.service)
             case effects.ArmTimer():
@@ -163,6 +237,9 @@ class Simulator:
                 self._forget_timer(effect.name, effect.kind)
             case effects.Answer():
                 self.answers.setdefault(effect.id, []).append(effect)
+                if effect.outcome is not Outcome.DONE:
+                    self._locks.pop(effect.id, None)
+                self._let_go_on(effect.id)
             case effects.AllDown():
                 self.finished.append(effect)
             case _:
@@ -175,6 +252,27 @@ class Simulator:
 
         self._forget_timer(name, kind)
         self._timers[name, kind] = self._after(delay_s, fire)
+
+    def _let_go_on(self, number: int) -> None:
+        """The process that waited for this answer does now what it had put off."""
+        pid = self._askers.pop(number, None)
+        if pid is not None and pid not in self._askers.values():
+            for make in self._put_off.pop(pid, ()):
+                self._after(0.0, make)
+
+    def _of_its_own(
+        self, process: Process, make: Callable[[], events.Event | None]
+    ) -> Callable[[], events.Event | None]:
+        """What a process does by itself: not while it waits for an answer."""
+
+        def act() -> events.Event | None:
+            if process.pid not in self._askers.values():
+                return make()
+            if process.pid in self.processes:
+                self._put_off.setdefault(process.pid, []).append(act)
+            return None
+
+        return act
 
     def _forget_timer(self, name: str, kind: events.TimerKind) -> None:
         serial = self._timers.pop((name, kind), None)
@@ -199,7 +297,8 @@ class Simulator:
 
         self._after(SPAWN_S, started)
         if effect.service.kind is not Kind.PROCESS or role is not Role.MAIN:
-            self._after(SPAWN_S + behaviour.takes_s, lambda: self._exit(process, behaviour.status))
+            end = self._of_its_own(process, lambda: self._exit(process, behaviour.status))
+            self._after(SPAWN_S + behaviour.takes_s, end)
         elif behaviour.dies_after_s is not None:
             self._after(SPAWN_S + behaviour.dies_after_s, lambda: self._exit(process, behaviour.death))
         if behaviour.leaves_child and role is Role.MAIN:
@@ -213,32 +312,43 @@ class Simulator:
             return
 
         def ready() -> events.Event | None:
-            return events.Ready(service.name) if main.pid in self.processes else None
+            if main.pid not in self.processes:
+                return None
+            if behaviour.readiness_error:
+                return events.ReadinessFailed(service.name, behaviour.readiness_error)
+            return events.Ready(service.name)
 
-        self._after(behaviour.takes_s, ready)
+        self._after(behaviour.takes_s, self._of_its_own(main, ready))
 
-    def _signal(self, name: str, number: int, main_only: bool) -> None:
+    def _signal(self, name: str, number: int, only: Role | None = None) -> None:
         behaviour = self.behaviour(name)
         if number == signal.SIGKILL and behaviour.unkillable:
             return
+        unit = self.engine.units.get(name)
+        if unit is not None and number == unit.service.reload_signal:
+            return  # handled, and survived
         if number != signal.SIGKILL and behaviour.ignores_term:
             return
         delay_s = SPAWN_S if number == signal.SIGKILL else behaviour.stop_s
         for process in list(self.processes.values()):
-            if process.name == name and (not main_only or process.role is Role.MAIN):
+            if process.name == name and only in (None, process.role):
                 self._after(delay_s, lambda process=process: self._exit(process, number))  # type: ignore[misc]
 
     def _exit(self, process: Process, status: int) -> events.Event | None:
         if self.processes.pop(process.pid, None) is None:
             return None
+        for number in [number for number, pid in self._locks.items() if pid == process.pid]:
+            del self._locks[number]
+            self._after(0.0, lambda number=number: events.LockReleased(number))  # type: ignore[misc]
         if process.role is None:
             return self._emptied(process.name)
-        return events.Exited(process.name, process.role, status, left=self._is_populated(process.name))
+        return events.Exited(process.name, process.role, status, left=self.is_populated(process.name))
 
     def _emptied(self, name: str) -> events.Event | None:
-        return None if self._is_populated(name) else events.Emptied(name)
+        return None if self.is_populated(name) else events.Emptied(name)
 
-    def _is_populated(self, name: str) -> bool:
+    def is_populated(self, name: str) -> bool:
+        """Is a process of the service left?"""
         return any(process.name == name for process in self.processes.values())
 
 

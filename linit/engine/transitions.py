@@ -15,6 +15,8 @@ UP, STOPPING, BACKOFF, FAILED = UnitState.UP, UnitState.STOPPING, UnitState.BACK
 class Step(enum.Enum):
     """Why a unit leaves a state."""
 
+    __hash__ = object.__hash__  # members are singletons: no need to hash a name, which is slow
+
     WANTED = "wanted"  # its goal is up
     MET = "met"  # nothing to wait for any more
     READY = "ready"  # the start succeeded

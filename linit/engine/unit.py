@@ -38,11 +38,13 @@ class Unit:
     wish: Reason = NEVER_WANTED  # why `desired` is what it is
     changed_at_s: float = 0.0  # when `state` was entered
     began_at_s: float = 0.0  # when the start or stop under way began
+    run_at_s: float | None = None  # when its last start began; None: it never did
     start_duration_s: float | None = None  # of the last start that succeeded
     deadline_s: float | None = None  # until when the present start or stop may last
     pids: dict[Role, int] = field(default_factory=dict)  # live processes by role
     restarts: int = 0  # respawns since an operator last started it
     last_exit: int | None = None  # wait status of the last main process
+    last_exit_note: str = ""  # the words for it, where those for the status are not all
     is_outdated: bool = False  # a reload changed its definition while it ran
 
     # What the engine steers by.
@@ -50,8 +52,8 @@ class Unit:
     hope: bool = False  # the same once the restarts under way are over
     given_up: Reason | None = None  # why it is not started again before somebody asks
     finished: bool = False  # with `given_up`: that was no failure, it ended as it should
-    restarting: bool = False  # goes down, and up again once it is down; dependents follow
-    bouncing: bool = False  # the same for `restart --only`: dependents are left alone
+    restarting: Reason | None = None  # why it goes down, and up again once it is down; dependents follow
+    bouncing: Reason | None = None  # the same for `restart --only`: dependents are left alone
     next_service: Service | None = None  # takes effect when it is down
     removed: bool = False  # its definition is gone: forgotten when it is down
     blockers: int = 0  # hard dependencies that will not be up
@@ -63,6 +65,7 @@ class Unit:
     ready: int = 0  # of a virtual name: providers that are up
     running: set[Role] = field(default_factory=set)  # commands ordered and not yet ended
     left: bool = False  # other processes of it remain
+    terminal: str = ""  # that it has to itself while it starts
     index: int = 0  # of the pre, post or stop command that runs
     stop_phase: StopPhase = StopPhase.NONE
     stop_reason: Reason | None = None  # why the stop under way was begun

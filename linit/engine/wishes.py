@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from linit.engine.board import Board
+from linit.engine.edges import provides
 from linit.engine.links import Links
 from linit.engine.unit import Unit
 from linit.model.reason import Cause, Reason
@@ -18,7 +20,7 @@ def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links, wish:
     A unit that is already on its way up is kept as it is, and what it pulled in too: the walk goes through it, so
     that a dependency which had failed or was stopped is wanted again.
     """
-    found = {name: wish for name in names if name in units}
+    found = {name: wish for name in names if name in units and not units[name].removed}
     queue = deque(found)
     while queue:
         name = queue.popleft()
@@ -28,10 +30,43 @@ def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links, wish:
             edges = () if chosen is None else (chosen,)
         cause = Cause.RUNLEVEL if units[name].service.kind is Kind.RUNLEVEL else Cause.PULLED_IN
         for edge in edges:
-            if edge.on not in found and edge.on in units:
+            if edge.on not in found and edge.on in units and not units[edge.on].removed:
                 found[edge.on] = Reason(cause, wish.at_s, of=name, by=wish.by, place=str(edge.place))
                 queue.append(edge.on)
     return found
+
+
+def hopeful_with(names: Iterable[str], units: Mapping[str, Unit], links: Links) -> set[str]:
+    """Who has no hope now, and will have when `names` are wanted: they, what they pull in, and who needs that."""
+    wanted = closure(names, units, links, Reason(Cause.REQUESTED))
+    found: set[str] = set()
+    todo = deque(wanted)
+    while todo:
+        name = todo.popleft()
+        unit = units[name]
+        if name in found or unit.hope or not _would_hope(unit, wanted, found, units, links):
+            continue
+        found.add(name)
+        todo.extend(other for other, edge in links.dependents(name) if other in units and _carries_hope(edge.kind))
+    return found
+
+
+def _would_hope(unit: Unit, wanted: Collection[str], found: set[str], units: Mapping[str, Unit], links: Links) -> bool:
+    if unit.removed or unit.service.broken:
+        return False
+    hopes = (
+        edge.on in found or (edge.on in units and units[edge.on].hope)
+        for edge in links.dependencies(unit.name)
+        if _carries_hope(edge.kind)
+    )
+    if unit.service.kind is Kind.VIRTUAL:
+        return any(hopes)
+    is_wanted = unit.name in wanted or (unit.desired is Desired.UP and unit.given_up is None)
+    return is_wanted and all(hopes)
+
+
+def _carries_hope(kind: EdgeKind) -> bool:
+    return kind.is_hard or kind is EdgeKind.PROVIDED_BY
 
 
 def choose_provider(
@@ -62,7 +97,7 @@ def choose_provider(
 
 
 def _preferences(virtual: str, units: Mapping[str, Unit], links: Links) -> list[str]:
-    dependents = sorted({name for name, _ in links.dependents(virtual)} & units.keys())
+    dependents = sorted(name for name in links.preferring(virtual) if name in units)
     return [preferred for name in (virtual, *dependents) for preferred in units[name].service.prefer]
 
 
@@ -82,6 +117,17 @@ def conflict_losers(wanted: Iterable[str], units: Mapping[str, Unit], links: Lin
     return losers
 
 
+def part_foes(names: Iterable[str], board: Board) -> None:
+    """A new definition may have made foes of services that are desired together: the earlier in name order stays."""
+    for name in names:
+        for foe, edge in board.links.foes(name):
+            both = [board.units[each] for each in (name, foe) if each in board.units]
+            if len(both) == 2 and all(unit.desired is Desired.UP and unit.given_up is None for unit in both):
+                winner, loser = sorted(both, key=lambda unit: (bool(unit.service.broken), unit.name))
+                loser.given_up = Reason(Cause.CONFLICT, board.now_s, of=winner.name, place=str(edge.place))
+                board.look(loser)
+
+
 def live_needers(name: str, besides: Iterable[str], units: Mapping[str, Unit], links: Links) -> list[str]:
     """Who would stop with `name`; through a virtual name when it is the last provider of that."""
     needers: set[str] = set()
@@ -98,13 +144,32 @@ def live_needers(name: str, besides: Iterable[str], units: Mapping[str, Unit], l
 def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
     """What `name` had pulled in, asked to be let go of (`stop_when_unneeded`), and nobody else pulls in."""
     free = []
-    for dependency in links.pulled(name):
-        unit = units.get(dependency.on)
+    for on in _pulled_by(name, units, links):
+        unit = units.get(on)
         if unit is None or not unit.service.stop_when_unneeded or unit.desired is Desired.DOWN:
             continue
-        if unit.wish.cause is not Cause.PULLED_IN:
-            continue
-        pullers = (other for other, edge in links.dependents(dependency.on) if edge.kind.pulls)
-        if not any(units[other].desired is Desired.UP for other in pullers if other in units):
-            free.append(dependency.on)
+        if unit.wish.cause is Cause.PULLED_IN and not _is_pulled(on, units, links):
+            free.append(on)
     return free
+
+
+def _pulled_by(name: str, units: Mapping[str, Unit], links: Links) -> Iterator[str]:
+    """What a wish for `name` can have become a wish for: of a virtual name any provider."""
+    for dependency in links.pulled(name):
+        yield dependency.on
+        if dependency.on in units and units[dependency.on].service.kind is Kind.VIRTUAL:
+            yield from (edge.on for edge in links.dependencies(dependency.on) if edge.kind is EdgeKind.PROVIDED_BY)
+
+
+def _is_pulled(name: str, units: Mapping[str, Unit], links: Links) -> bool:
+    """Does anything that is desired pull it in, if only by a virtual name that no other provider gives?"""
+    for other, edge in links.dependents(name):
+        if other not in units:
+            continue
+        if edge.kind.pulls and units[other].desired is Desired.UP:
+            return True
+        if edge.kind is EdgeKind.PROVIDED_BY and units[other].ready == provides(units[name].view):
+            is_asked_for = units[other].desired is Desired.UP and units[other].wish.cause is not Cause.PULLED_IN
+            if is_asked_for or _is_pulled(other, units, links):
+                return True
+    return False

@@ -1,39 +1,78 @@
-"""How do bytes from a pipe become lines of a log? Pure functions; the format is described in README.md."""
+"""How do bytes from a pipe become lines of a log? Pure functions; the format is described in README.md.
+
+A chunk is treated as a whole: what is done for each line is done by bytes.replace(), not by a loop.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 LINE_MAX_BYTES: Final = 64 * 1024
 CONTINUES: Final = b" [continues]"  # ends every piece but the last of a line longer than LINE_MAX_BYTES
-OWN: Final = b"linit: "  # begins a line that linit wrote about the service
+STAMP_BYTES: Final = 27  # 2026-11-22T14:50:01.123456Z
 
-_second: tuple[int, bytes] = (-1, b"")  # gmtime(3) is asked once a second, not once a line
+OUT: Final = "out"  # standard output
+ERR: Final = "err"  # standard error
+OWN: Final = "linit"  # what linit says about the service
+NO_BOOT: Final = 0  # of a line whose boot has no number yet
 
 
-def split(tail: bytes, data: bytes, line_max_bytes: int = LINE_MAX_BYTES) -> tuple[list[bytes], bytes]:
-    """The complete lines of `tail + data` without their newline, and what is left: the beginning of the next line.
+class Batch(NamedTuple):
+    """Complete lines that were read at one moment. `pid`: of the service's main process then, 0 if nobody knows."""
+
+    lines: bytes
+    now_ns: int
+    stream: str = OUT
+    pid: int = 0
+
+
+_OF_NO_BOOT: Final = re.compile(rb"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) 0 ", re.MULTILINE)
+
+_second: tuple[int, bytes] = (-1, b"")  # gmtime(3) is asked once a second, not once a chunk
+
+
+def split(tail: bytes, data: bytes, line_max_bytes: int = LINE_MAX_BYTES) -> tuple[bytes, bytes]:
+    """The complete lines of `tail + data` with their newlines, and what is left: the beginning of the next line.
 
     What is left is never longer than `line_max_bytes`: a longer line is cut into pieces of that length, each
     but the last marked with CONTINUES.
     """
-    *complete, rest = (tail + data).split(b"\n")
-    lines: list[bytes] = []
-    for line in complete:
-        pieces, last = _cut(line, line_max_bytes)
-        lines += [*pieces, last]
-    pieces, rest = _cut(rest, line_max_bytes)
-    return lines + pieces, rest
+    if tail:
+        data = tail + data
+    if _has_overlong(data, line_max_bytes):
+        data = _cut(data, line_max_bytes)
+    end = data.rfind(b"\n") + 1
+    return (data, b"") if end == len(data) else (data[:end], data[end:])
 
 
-def _cut(line: bytes, line_max_bytes: int) -> tuple[list[bytes], bytes]:
-    """The marked pieces of an overlong line and its last piece, which may be the whole line."""
+def _has_overlong(data: bytes, line_max_bytes: int) -> bool:
+    """Looks at one newline in each `line_max_bytes`."""
+    position = 0
+    while len(data) - position > line_max_bytes:
+        newline = data.rfind(b"\n", position, position + line_max_bytes + 1)
+        if newline < 0:
+            return True
+        position = newline + 1
+    return False
+
+
+def _cut(data: bytes, line_max_bytes: int) -> bytes:
+    """The same with every overlong line in pieces."""
     pieces: list[bytes] = []
-    while len(line) > line_max_bytes:
-        pieces.append(line[:line_max_bytes] + CONTINUES)
-        line = line[line_max_bytes:]
-    return pieces, line
+    position = 0
+    while len(data) - position > line_max_bytes:
+        newline = data.rfind(b"\n", position, position + line_max_bytes + 1)
+        if newline < 0:
+            pieces += (data[position : position + line_max_bytes], CONTINUES, b"\n")
+            position += line_max_bytes
+        else:
+            pieces.append(data[position : newline + 1])
+            position = newline + 1
+    pieces.append(data[position:])
+    return b"".join(pieces)
 
 
 def stamp(now_ns: int) -> bytes:
@@ -45,17 +84,27 @@ def stamp(now_ns: int) -> bytes:
     return b"%s%06dZ" % (_second[1], rest_ns // 1000)
 
 
-def format_lines(lines: list[bytes], now_ns: int) -> bytes:
-    """The bytes that go into the file for lines that were read at one moment."""
-    start = stamp(now_ns) + b" "
-    return b"".join(start + line + b"\n" for line in lines)
+def prefix(batch: Batch, boot: int) -> bytes:
+    """What stands before the text of each line."""
+    return b"%s %d %s %d " % (stamp(batch.now_ns), boot, batch.stream.encode(), batch.pid)
 
 
-def own_lines(text: str) -> list[bytes]:
-    """linit's own lines about a service: each line of the text is marked, so that none passes as the service's."""
-    return [OWN + line.encode(errors="replace") for line in text.splitlines() or [""]]
+def prefixed(lines: bytes, start: bytes) -> bytes:
+    """Complete lines, each with `start` before it. The last newline is only there once, so `start` is cut off again."""
+    return b"".join((start, memoryview(lines.replace(b"\n", b"\n" + start))[: -len(start)]))
 
 
-def dropped_text(count: int) -> str:
-    """What is told about lines that could not be written."""
-    return f"dropped {count} line{'' if count == 1 else 's'}"
+def own(text: str, now_ns: int) -> Batch:
+    """What linit says. The log process is linit's child, but in tests."""
+    lines = b"".join(line.encode(errors="replace") + b"\n" for line in text.splitlines() or [""])
+    return Batch(lines, now_ns, OWN, os.getppid())
+
+
+def with_boot(lines: bytes, boot: int) -> bytes:
+    """Lines that were kept before their boot had a number, with this number."""
+    return _OF_NO_BOOT.sub(rb"\1 %d " % boot, lines)
+
+
+def dropped_text(count: int, why: str = "") -> str:
+    """What is told about lines that were not kept."""
+    return f"dropped {count} line{'' if count == 1 else 's'}{f': {why}' if why else ''}"

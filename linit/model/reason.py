@@ -12,6 +12,8 @@ from typing import Final
 class Cause(enum.Enum):
     """What a reason is about. The comment says which fields of `Reason` are set besides `cause` and `at_s`."""
 
+    __hash__ = object.__hash__  # members are singletons: no need to hash a name, which is slow
+
     NEVER_WANTED = "never_wanted"
     REQUESTED = "requested"  # by
     RUNLEVEL = "runlevel"  # of: the runlevel that wants it
@@ -19,6 +21,8 @@ class Cause(enum.Enum):
     PROVIDED = "provided"  # of: the provider of a virtual name
     WAITS_FOR = "waits_for"  # of: one of what is waited for, text: the others
     WAITS_FOR_STOP = "waits_for_stop"  # of: who must be down first
+    WAITS_FOR_TERMINAL = "waits_for_terminal"  # text: the terminal, of: who has it while it starts
+    WAITS_FOR_LOCK = "waits_for_lock"  # its script does. text: the lock, of: the service that holds it, or by: who
     STARTING = "starting"  # text: the step ("pre", "main, waiting for readiness (notify)")
     READY = "ready"
     EXITED = "exited"  # status
@@ -43,7 +47,8 @@ class Cause(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One cause. `status` is a wait status as waitpid(2) gives it; `at_s` the engine's clock, in seconds."""
+    """One cause. `status` is a wait status as waitpid(2) gives it, `note` the words for it where they are not the usual
+    ones; `at_s` the engine's clock, in seconds."""
 
     cause: Cause
     at_s: float = 0.0
@@ -53,6 +58,7 @@ class Reason:
     place: str = ""
     status: int | None = None
     limit_s: float | None = None
+    note: str = ""
 
     def __str__(self) -> str:
         """The words for it, to follow a state: `failed: exited with status 1`."""
@@ -61,10 +67,11 @@ class Reason:
             template = "{text}"
         words = template.format(
             of=self.of,
+            holder=self.of or self.by,
             by=self.by or "nobody known",
             text=self.text,
             limit=f"{self.limit_s:g} s" if self.limit_s is not None else "",
-            exit=exit_words(self.status) if self.status is not None else self.text,
+            exit=self.note or (exit_words(self.status) if self.status is not None else self.text),
         )
         return f"{words} ({self.place})" if self.place else words
 
@@ -77,6 +84,8 @@ WORDS: Final[dict[Cause, str]] = {
     Cause.PROVIDED: "provided by {of}",
     Cause.WAITS_FOR: "waits for {of}{text}",
     Cause.WAITS_FOR_STOP: "waits for {of} to stop",
+    Cause.WAITS_FOR_TERMINAL: "waits for the terminal {text}, which {of} has",
+    Cause.WAITS_FOR_LOCK: "its script waits for the lock {text}, which {holder} holds",
     Cause.STARTING: "{text}",
     Cause.READY: "ready",
     Cause.EXITED: "{exit}",

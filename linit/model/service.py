@@ -20,6 +20,8 @@ STOP_TIMEOUT_S: Final = 15.0
 class Kind(enum.Enum):
     """What makes a service "up"."""
 
+    __hash__ = object.__hash__  # members are singletons: no need to hash a name, which is slow
+
     PROCESS = "process"  # its main process runs (and said that it is ready, where readiness is defined)
     ONESHOT = "oneshot"  # its command ended with success; up until stopped
     TARGET = "target"  # no process: up when what it depends on is
@@ -29,6 +31,8 @@ class Kind(enum.Enum):
 
 class EdgeKind(enum.Enum):
     """The kinds of dependency: DESIGN.md section 3."""
+
+    __hash__ = object.__hash__  # members are singletons: no need to hash a name, which is slow
 
     NEED = "need"
     BIND = "bind"
@@ -55,12 +59,14 @@ class Dependency:
 
     `before: [x]` of a service is stored as an AFTER edge of x whose place is in the other file. `implied` edges were
     written by nobody (a runlevel's members, the implicit order after sysinit); their place says why they are there.
+    `learned` edges were asked for at run time by a process of the owner (`linitctl need`); a plan file has none.
     """
 
     kind: EdgeKind
     on: str
     place: Place
     implied: bool = False
+    learned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,21 @@ class Output(enum.Enum):
     LOG = "log"
     CONSOLE = "console"
     NULL = "null"
+    FILE = "file"  # `Execution.output_to`: (path,)
+    SYSLOG = "syslog"  # (facility.level,)
+    COMMAND = "command"  # the argv of a logger that reads its standard input
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a service's cgroup may use. None: unlimited, or the kernel's default. Source: cgroup v2."""
+
+    memory_max_bytes: int | None = None
+    memory_high_bytes: int | None = None
+    cpu_weight: int | None = None  # 1 to 10000, default 100
+    cpu_max_us: tuple[int, int] | None = None  # so many microseconds in each period of so many
+    pids_max: int | None = None
+    io_weight: int | None = None  # 1 to 10000, default 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +180,21 @@ class Execution:
     nice: int = 0
     oom_score_adj: int = 0
     rlimits: tuple[tuple[str, int, int], ...] = ()  # (name as in setrlimit(2) without RLIMIT_, lower case; soft; hard)
+    environment_files: tuple[tuple[str, bool], ...] = ()  # (path, may it be missing)
+    ionice: str = ""  # "idle", "best-effort:LEVEL", "realtime:LEVEL": ionice(1)
+    scheduler: tuple[str, int] | None = None  # (other, batch, idle, fifo or rr; priority): sched(7)
+    cpu_affinity: tuple[int, ...] = ()  # numbers of CPUs; (): all
+    chroot: str = ""
+    no_new_privs: bool = False
+    capabilities: tuple[str, ...] | None = None  # the bounding set, names without CAP_, lower case; None: all
+    ambient: tuple[str, ...] = ()
+    private_tmp: bool = False
+    private_network: bool = False
+    private_devices: bool = False
+    read_only_paths: tuple[str, ...] = ()
+    hidden_paths: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    output_to: tuple[str, ...] = ()  # what `output` says more: see Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +228,7 @@ class Service:
     broken_by: tuple[str, ...] = ()  # the texts of the faults that took it out, for `why`
     idle_s: float = 0.0  # during a boot: how long it lets everything else go first
     digest: str = ""  # of the definition's meaning: a reload compares it
+    transient: bool = False  # made at run time (`linitctl run`); a plan file has none
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ import enum
 class UnitState(enum.Enum):
     """Where a unit is."""
 
+    __hash__ = object.__hash__  # members are singletons: no need to hash a name, which is slow
+
     DOWN = "down"
     WAITING = "waiting"  # for what it depends on
     STARTING = "starting"
@@ -36,6 +38,8 @@ class Desired(enum.Enum):
 
 class Role(enum.Enum):
     """Which of a service's commands a process runs."""
+
+    __hash__ = object.__hash__  # members are singletons: no need to hash a name, which is slow
 
     PRE = "pre"
     MAIN = "main"

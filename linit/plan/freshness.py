@@ -19,6 +19,8 @@ ABSENT_SIZE: Final = -1  # of a source that was not there, or could not be read,
 CHUNK_BYTES: Final = 1 << 16
 KERNEL_TEXT_MAX: Final = 1 << 16  # letters of a file of the kernel that are looked at
 
+Row = tuple[str, int, int, str]  # path, size, mtime_ns, sha256: the fields of a Source
+
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
@@ -36,26 +38,31 @@ def stale(sources: Iterable[Source], root: str = "") -> tuple[str, ...]:
 
 def examine(sources: Iterable[Source], root: str = "") -> Freshness:
     """Compare each source with what is there now. `root` is the folder in which the machine's root lies."""
+    return examine_rows(((each.path, each.size, each.mtime_ns, each.sha256) for each in sources), root)
+
+
+def examine_rows(rows: Iterable[Row], root: str = "") -> Freshness:
+    """The same for sources as a stored plan has them: nothing is made of one that is as it was."""
     changed: list[str] = []
     moved: list[Source] = []
-    for source in sources:
-        if source.size == KERNEL_SIZE:
-            beginnings, _, words = source.sha256.partition("\n")
-            if kernel_words(root + source.path, beginnings) != words:
-                changed.append(source.path)
+    for path, size, mtime_ns, sha256 in rows:
+        if size == KERNEL_SIZE:
+            beginnings, _, words = sha256.partition("\n")
+            if kernel_words(root + path, beginnings) != words:
+                changed.append(path)
             continue
         try:
-            status = os.stat(root + source.path)
+            status = os.stat(root + path)
         except OSError:
-            if source.size != ABSENT_SIZE:
-                changed.append(source.path)
+            if size != ABSENT_SIZE:
+                changed.append(path)
             continue
-        if source.mtime_ns == status.st_mtime_ns and source.size == status.st_size:
+        if status.st_mtime_ns == mtime_ns and status.st_size == size:
             continue
-        if not source.sha256 or digest(root + source.path, status) != source.sha256:
-            changed.append(source.path)
+        if not sha256 or digest(root + path, status) != sha256:
+            changed.append(path)
         else:
-            moved.append(Source(source.path, status.st_size, status.st_mtime_ns, source.sha256))
+            moved.append(Source(path, status.st_size, status.st_mtime_ns, sha256))
     return Freshness(tuple(changed), tuple(moved))
 
 

@@ -1,4 +1,4 @@
-"""The program behind `linitctl boot-plan`, `impact` and `graph`: from the definitions on disk, without asking PID 1.
+"""The program behind `linitctl boot-plan`, `impact`, `graph` and `--dry-run`: what is on disk, without asking PID 1.
 
 Exit status: 0 told, 1 there is no such plan or file, 2 wrong usage, 3 there is no such service or runlevel.
 """
@@ -13,14 +13,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from linit import compiler
+from linit import compiler, program
+from linit.engine.events import Verb
 from linit.model.paths import Paths
+from linit.model.runlevel import DEFAULT_RUNLEVEL, with_a_runlevel
 from linit.model.service import Plan
 from linit.plan import codec
-from linit.planning import boot_plan, durations, text
+from linit.planning import boot_plan, dry_run, durations, measured, text
 from linit.planning.durations import ASSUMED_S, Durations, DurationsError
 from linit.planning.impact import Booted
-from linit.planning.world import DEFAULT_RUNLEVEL, UnknownName
+from linit.planning.world import UnknownName
+from linit.record import checkpoint
 
 OK: Final = 0
 FAILED: Final = 1
@@ -37,20 +40,8 @@ class CannotTell(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; gives the exit status."""
-    options = _parser().parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
-    try:
-        status = int(options.run(options))
-        sys.stdout.flush()
-    except (CannotTell, UnknownName, DurationsError) as error:
-        print(f"linitctl: {error}", file=sys.stderr)
-        return UNKNOWN if isinstance(error, UnknownName) else FAILED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return status
+    statuses = {CannotTell: FAILED, DurationsError: FAILED, UnknownName: UNKNOWN}
+    return program.run(_parser().parse_args(argv), statuses)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,11 +56,21 @@ def _parser() -> argparse.ArgumentParser:
     impact.add_argument("name", nargs="?", default="", metavar="NAME", help="a service; none: what others hang on")
     impact.add_argument("--runlevel", default=DEFAULT_RUNLEVEL, metavar="NAME", help="default: default")
     impact.set_defaults(run=_impact)
-    for command in (boot, impact):
+    dry = commands.add_parser("dry-run", help="what a request would do now: linitctl start|stop|... --dry-run")
+    dry.add_argument("verb", choices=[verb.value for verb in dry_run.VERBS])
+    dry.add_argument("names", nargs="+", metavar="NAME")
+    dry.add_argument("--only", action="store_true")
+    dry.add_argument("--no-cascade", action="store_true")
+    dry.add_argument("--state", required=True, metavar="FILE", help="where linit stands: its method `checkpoint`")
+    dry.add_argument("--now", type=float, required=True, metavar="SECONDS", help="on its clock")
+    dry.add_argument("--compiled-at", type=float, required=True, metavar="SECONDS", help="of the plan in use")
+    dry.set_defaults(run=_dry_run)
+    for command in (boot, impact, dry):
         command.add_argument(
             "--durations", action="append", default=[], metavar="FILE",
             help="how long starts take: linitctl report --json, or a JSON map of names to seconds; a later FILE wins",
         )  # fmt: skip
+        command.add_argument("--report", default="", metavar="FILE", help="where nothing was measured: such a report")
         command.add_argument(
             "--assume", type=_seconds, default=ASSUMED_S, metavar="SECONDS",
             help=f"how long a start takes of which nothing is known (default: {ASSUMED_S:g})",
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     graph.add_argument("--format", choices=FORMATS, default="", help="default: as --output ends, or text")
     graph.add_argument("--output", default="", metavar="FILE", help="write it there")
     graph.set_defaults(run=_graph)
-    for command in (boot, impact, graph):
+    for command in (boot, impact, dry, graph):
         command.add_argument("--root", default="", metavar="DIR", help="the root of the machine that is meant")
         command.add_argument("--user", default="", metavar="DIR", help="the folder of a supervisor run by a user")
         command.add_argument("--json", action="store_true", help="for programs")
@@ -103,10 +104,14 @@ def _place(options: argparse.Namespace) -> compiler.Place:
 
 
 def _durations(options: argparse.Namespace) -> Durations:
-    known: dict[str, float] = {}
+    """Given by hand, measured on the machine that is meant (and remembered, if it is this one), or reported."""
+    given: dict[str, float] = {}
     for path in options.durations:
-        known |= durations.load(path)
-    return Durations(known, options.assume)
+        given |= durations.load(path)
+    place = _place(options)
+    found = measured.of(place.root + place.paths.log, "" if place.root else place.paths.state)
+    reported = durations.load(options.report) if options.report else {}
+    return durations.joined(given, found, reported, options.assume)
 
 
 def _plan_in_use(place: compiler.Place, asked: str) -> tuple[Plan, str]:
@@ -138,6 +143,36 @@ def _boot_plan(options: argparse.Namespace) -> int:
     }
     _print(text.difference(changes, before, now, where), value, options.json)
     return OK
+
+
+def _dry_run(options: argparse.Namespace) -> int:
+    place, known = _place(options), _durations(options)
+    plan = _plan_of(place, options.compiled_at)
+    try:
+        with open(options.state, "rb") as file:
+            engine = checkpoint.restore(with_a_runlevel(plan) if options.user else plan, file.read())
+    except (OSError, checkpoint.CheckpointError) as error:
+        raise CannotTell(f"the state of linit cannot be read: {error}") from error
+    request = (Verb(options.verb), tuple(options.names))
+    cascade = not options.no_cascade
+    found = dry_run.of(engine, options.now, request, known, only=options.only, cascade=cascade)
+    _print(dry_run.lines(found, known), dry_run.as_data(found), options.json)
+    return OK if found.outcome in ("done", "") else FAILED
+
+
+def _plan_of(place: compiler.Place, compiled_at: float) -> Plan:
+    """The plan file that linit uses. Raises CannotTell when it is none of those that are there."""
+    problems = []
+    for path in place.outputs(""):
+        try:
+            plan = codec.load(path)
+        except codec.PlanError as error:
+            problems.append(str(error))
+            continue
+        if plan.compiled_at == compiled_at:
+            return plan
+        problems.append(f"{path} was compiled after linit read its plan")
+    raise CannotTell(f"the plan in use is not there any more ({'; '.join(problems)}); first: linitctl reload")
 
 
 def _impact(options: argparse.Namespace) -> int:

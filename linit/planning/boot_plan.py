@@ -13,11 +13,11 @@ from typing import Final
 from linit.engine import explain
 from linit.engine.effects import BootFinished
 from linit.engine.simulator import Simulator
+from linit.model.runlevel import DEFAULT_RUNLEVEL
 from linit.model.service import EdgeKind, Kind, Plan
 from linit.model.state import Desired, UnitState
 from linit.planning import world
 from linit.planning.durations import Durations, steps
-from linit.planning.world import DEFAULT_RUNLEVEL
 
 SAME_S: Final = 0.0005  # starts that are not further apart than this are called the same time
 IDLE: Final = "idle"  # why it waited: it lets the rest of the boot go first

@@ -1,11 +1,12 @@
-"""How long does the start of a service take? Measured on an earlier boot, given by hand, or assumed.
+"""How long does the start of a service take? Given by hand, measured on earlier boots, reported of this, or assumed.
 
-Measured ones are what `linitctl report --json` writes: of each service that came up its name and `start_s`. By hand:
-one JSON map of names to seconds.
+A report is what `linitctl report --json` writes: of each service that came up its name and `start_s`. By hand: one
+JSON map of names to seconds. Measured ones: `linit.planning.measured`.
 """
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 from linit.engine.simulator import SPAWN_S, Behaviour
 from linit.model.service import Kind, ReadinessKind, Service
+from linit.planning.measured import Measured
 
 ASSUMED_S: Final = 0.1  # of a start that nobody has measured
 
@@ -22,12 +24,29 @@ class DurationsError(Exception):
     """A file of durations that cannot be used: which, and what is wrong with it."""
 
 
+class Origin(enum.Enum):
+    """Where a duration is from. The first of these that knows one counts."""
+
+    GIVEN = "given"
+    MEASURED = "measured"
+    REPORTED = "reported"
+    ASSUMED = "assumed"
+
+
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Seconds from the first step of a start until the service is up, by name."""
+    """Seconds from the first step of a start until the service is up, by name. `origins`: of those that are known and
+    not given by hand. `boots`: so many were measured. `problem`: why there are no better ones."""
 
     known_s: Mapping[str, float] = field(default_factory=dict)
     assumed_s: float = ASSUMED_S
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    boots: int = 0
+    problem: str = ""
+
+    def origin(self, name: str) -> Origin:
+        """Where that of a service is from."""
+        return self.origins.get(name, Origin.GIVEN) if name in self.known_s else Origin.ASSUMED
 
     def of(self, name: str) -> float:
         """What is known, else what is assumed."""
@@ -39,6 +58,17 @@ class Durations:
         if not count:
             return Behaviour()
         return Behaviour(takes_s=max(self.of(service.name) / count - SPAWN_S, 0.0))
+
+
+def joined(
+    given_s: Mapping[str, float], measured: Measured, reported_s: Mapping[str, float], assumed_s: float = ASSUMED_S
+) -> Durations:
+    """The best that is known of each service."""
+    origins = dict.fromkeys(reported_s, Origin.REPORTED) | dict.fromkeys(measured.seconds, Origin.MEASURED)
+    for name in given_s:
+        origins.pop(name, None)
+    known_s = {**reported_s, **measured.seconds, **given_s}
+    return Durations(known_s, assumed_s, origins, measured.boots, measured.problem)
 
 
 def failing(service: Service, behaviour: Behaviour, status: int) -> Behaviour:

@@ -18,11 +18,12 @@ import networkx as nx
 
 from linit.engine.simulator import Simulator
 from linit.engine.wishes import unneeded_after
+from linit.model.runlevel import DEFAULT_RUNLEVEL
 from linit.model.service import Dependency, EdgeKind, Kind, Plan, Service
 from linit.model.state import Desired, UnitState
 from linit.planning import world
 from linit.planning.durations import Durations, failing
-from linit.planning.world import DEFAULT_RUNLEVEL, UnknownName
+from linit.planning.world import UnknownName
 
 SSH_SERVERS: Final = frozenset({"dropbear", "sshd", "tinysshd"})  # names of their programs
 SOFT: Final = frozenset({EdgeKind.WANT, EdgeKind.USE})

@@ -10,12 +10,11 @@ from typing import Final
 
 from linit.engine import effects, events
 from linit.engine.simulator import Simulator
+from linit.model.runlevel import DEFAULT_RUNLEVEL, with_a_runlevel
 from linit.model.service import Kind, Plan
 from linit.model.state import UnitState
 from linit.planning.durations import Durations
-from linit.runtime.user import with_a_runlevel
 
-DEFAULT_RUNLEVEL: Final = "default"
 PATIENCE_S: Final = 900.0  # of virtual time: what has not come to rest by then never will
 STEP_S: Final = 1.0
 RUNNING_KINDS: Final = frozenset({Kind.PROCESS, Kind.ONESHOT})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections.abc
 import enum
+import functools
 import types
 import typing
 from dataclasses import is_dataclass
@@ -41,10 +42,11 @@ def pack_row(row: list[Any]) -> bytes:
 
 
 def _fields(value: Any) -> list[Any]:
-    return [_plain(getattr(value, name)) for name in type(value).__dataclass_fields__]
+    return [plain(getattr(value, name)) for name in type(value).__dataclass_fields__]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of linit in what MessagePack knows. A plan becomes nil."""
     if value is None or isinstance(value, str | int | float | bytes):
         return value
     if isinstance(value, enum.Enum):
@@ -52,11 +54,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Plan):
         return None
     if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, frozenset | set):
-        return sorted(_plain(each) for each in value)
+        return sorted(plain(each) for each in value)
     if isinstance(value, collections.abc.Mapping):
-        return {_plain(key): _plain(each) for key, each in value.items()}
+        return {plain(key): plain(each) for key, each in value.items()}
     return _fields(value)
 
 
@@ -69,13 +71,19 @@ def event_of(row: list[Any], plan: Plan | None) -> events.Event:
     return event
 
 
+@functools.cache
+def hints_of(cls: Any) -> dict[str, Any]:
+    """The annotations of a class's fields, by name."""
+    return typing.get_type_hints(cls)
+
+
 def _made(cls: Any, raw: Any, plan: Plan | None) -> Any:
     names = list(cls.__dataclass_fields__)
     if not isinstance(raw, list) or len(raw) > len(names):
         raise CodecError(f"{cls.__name__}: found {raw!r}, expected {', '.join(names)}")
-    hints = typing.get_type_hints(cls)
+    hints = hints_of(cls)
     values = {
-        name: _value(hints[name], each, plan, f"{cls.__name__}.{name}")
+        name: value_of(hints[name], each, plan, f"{cls.__name__}.{name}")
         for name, each in zip(names, raw, strict=False)  # a field that a younger linit added has its default
     }
     try:
@@ -84,8 +92,8 @@ def _made(cls: Any, raw: Any, plan: Plan | None) -> Any:
         raise CodecError(f"{cls.__name__}: {error}") from None
 
 
-def _value(hint: Any, raw: Any, plan: Plan | None, where: str) -> Any:
-    """`raw` as the annotation says. Raises CodecError."""
+def value_of(hint: Any, raw: Any, plan: Plan | None, where: str) -> Any:
+    """`raw` as the annotation `hint` says; `where` begins the text of a CodecError that this raises."""
     if hint is Plan:
         if plan is None:
             raise CodecError(f"{where}: its plan is missing")
@@ -104,7 +112,7 @@ def _value(hint: Any, raw: Any, plan: Plan | None, where: str) -> Any:
             raise CodecError(f"{where}: {raw!r} is no {hint.__name__}") from None
     if hint is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw)
-    if hint in (str, int, float, bool, bytes, type(None)) and type(raw) is hint:
+    if (hint is None and raw is None) or (hint in (str, int, float, bool, bytes) and type(raw) is hint):
         return raw
     raise CodecError(f"{where}: found {raw!r}, expected {getattr(hint, '__name__', hint)}")
 
@@ -116,7 +124,7 @@ def _one_of(hints: tuple[Any, ...], raw: Any, plan: Plan | None, where: str) -> 
     for hint in hints:
         if hint is not type(None):
             try:
-                return _value(hint, raw, plan, where)
+                return value_of(hint, raw, plan, where)
             except CodecError as fault:
                 faults.append(str(fault))
     raise CodecError("; ".join(faults))
@@ -126,12 +134,12 @@ def _collection(origin: Any, of: tuple[Any, ...], raw: Any, plan: Plan | None, w
     if issubclass(origin, collections.abc.Mapping):
         if not isinstance(raw, dict):
             raise CodecError(f"{where}: found {raw!r}, expected a map")
-        return {_value(of[0], key, plan, where): _value(of[1], each, plan, where) for key, each in raw.items()}
+        return {value_of(of[0], key, plan, where): value_of(of[1], each, plan, where) for key, each in raw.items()}
     if not isinstance(raw, list):
         raise CodecError(f"{where}: found {raw!r}, expected a list")
     if origin is tuple and of[-1] is not ...:
         if len(raw) != len(of):
             raise CodecError(f"{where}: found {len(raw)} values, expected {len(of)}")
-        return tuple(_value(hint, each, plan, where) for hint, each in zip(of, raw, strict=True))
-    values = [_value(of[0], each, plan, where) for each in raw]
+        return tuple(value_of(hint, each, plan, where) for hint, each in zip(of, raw, strict=True))
+    values = [value_of(of[0], each, plan, where) for each in raw]
     return tuple(values) if origin is tuple else origin(values)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+from linit import program
 from linit.record import ring
 from linit.record.recording import Recording, RecordingError, load, save
 from linit.replay import generated_test, interactive, moment, text
@@ -30,26 +31,8 @@ CHANGES_BYTES: Final = 1 << 14
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; gives the exit status."""
-    options = _parser().parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a file name need not be UTF-8
-    try:
-        status = int(options.run(options))
-        sys.stdout.flush()
-    except (RecordingError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILED
-        return _complain(str(error), FAILED)
-    except moment.MomentError as error:
-        return _complain(str(error), USAGE)
-    return status
-
-
-def _complain(what: str, status: int) -> int:
-    print(f"linitctl: {what}", file=sys.stderr)
-    return status
+    statuses = {RecordingError: FAILED, OSError: FAILED, moment.MomentError: USAGE}
+    return program.run(_parser().parse_args(argv), statuses)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,87 +78,92 @@ def _boot(word: str) -> int:
 def _list(options: argparse.Namespace) -> int:
     found = []
     kept = ring.recordings(os.path.join(options.log, ring.FOLDER))
-    for boot, (_, key, path) in zip(_boots(kept, options.key), kept, strict=True):
+    for boot, each in zip(_boots(kept, options.key), kept, strict=True):
         try:
-            recording = load(path)
+            recording = load(*each.paths)
         except RecordingError as error:
             print(f"linitctl: {error}", file=sys.stderr)
             continue
-        began_s, ended_s = (recording.wall_s(each) for each in (recording.began_s, recording.ended_s))
-        size, count = os.path.getsize(path), len(recording.entries)
+        began_s, ended_s = (recording.wall_s(at_s) for at_s in (recording.began_s, recording.ended_s))
+        size, count = sum(map(os.path.getsize, each.paths)), len(recording.entries)
         found.append(
-            {"boot": boot, "began_s": began_s, "ended_s": ended_s, "events": count, "key": key, "bytes": size,
-             "version": recording.version, "path": path, "fault": recording.fault}
+            {"boot": boot, "began_s": began_s, "ended_s": ended_s, "events": count, "key": each.key, "bytes": size,
+             "version": recording.version, "paths": each.paths, **_missing(recording)}
         )  # fmt: skip
         if not options.json:
             print(f"{boot:>3}  {text.clock(began_s)} to {text.clock(ended_s)}  {count} events  {size} bytes")
-            _tell_fault(recording)
+            for line in text.remarks(recording):
+                print(f"     {line}")
     if options.json:
         print(json.dumps(found, indent=2))
     return OK
 
 
-def _boots(kept: list[tuple[int, str, str]], key: str) -> list[int]:
+def _missing(recording: Recording) -> dict[str, Any]:
+    """What is not in it, for programs."""
+    return {
+        "kept_from_s": recording.wall_s(recording.kept_from_s),
+        "dropped": recording.dropped,
+        "lost": sum(each.lost for each in recording.losses),
+        "fault": recording.fault,
+    }
+
+
+def _boots(kept: list[ring.Kept], key: str) -> list[int]:
     """The number of each for --boot: 0 is the one that runs, or where none does the last."""
-    is_last_ours = not key or (bool(kept) and kept[-1][1] == key)
+    is_last_ours = not key or (bool(kept) and kept[-1].key == key)
     last = 0 if is_last_ours else -1
     return [last - number for number in range(len(kept) - 1, -1, -1)]
 
 
-def _path(options: argparse.Namespace) -> str:
-    """The recording of the boot that is meant. Raises RecordingError."""
+def _paths(options: argparse.Namespace) -> tuple[str, ...]:
+    """The files of the boot that is meant. Raises RecordingError."""
     folder = os.path.join(options.log, ring.FOLDER)
     kept = ring.recordings(folder)
     numbers = _boots(kept, options.key)
     if options.boot not in numbers:
         there = ", ".join(map(str, reversed(numbers))) or "none"
         raise RecordingError(f"{folder}: there is no recording of boot {options.boot}; there are: {there}")
-    return kept[numbers.index(options.boot)][2]
+    return kept[numbers.index(options.boot)].paths
 
 
-def _recording(options: argparse.Namespace) -> Recording:
-    """The recording that is meant; of the running boot, with all that had happened when we were called."""
-    path = getattr(options, "file", "") if options.run is _why else ""
-    path = path or _path(options)
-    recording = load(path)
-    if options.boot == 0 and options.changes >= 0 and recording.rows < options.events:
-        recording = _waited_for(path, options)
-    return recording
-
-
-def _waited_for(path: str, options: argparse.Namespace) -> Recording:
-    """The recording when the log process has written what PID 1 had told it; or what there is after a moment."""
+def _recording(options: argparse.Namespace) -> tuple[Recording, tuple[str, ...]]:
+    """The recording that is meant, and its files; of the running boot, with all that had happened when we were called:
+    when the log process has written what PID 1 had told it, or what there is after a moment."""
+    if options.run is _why and options.file:
+        return load(options.file), (options.file,)
     until_s = time.monotonic() + WRITTEN_LIMIT_S
     while True:
-        recording = load(path)
+        paths = _paths(options)
+        recording = load(*paths)
+        is_whole = options.boot != 0 or options.changes < 0 or recording.rows >= options.events
         left_s = until_s - time.monotonic()
-        if recording.rows >= options.events or recording.fault or left_s <= 0:
-            return recording
+        if is_whole or recording.fault or left_s <= 0:
+            return recording, paths
         if select.select([options.changes], (), (), left_s)[0]:
             os.read(options.changes, CHANGES_BYTES)
 
 
 def _save(options: argparse.Namespace) -> int:
-    recording = _recording(options)
-    recording = save(recording.path, options.file)
+    recording = save(options.file, *_recording(options)[1])
     if options.json:
-        value = {"file": options.file, "events": len(recording.entries), "fault": recording.fault}
+        value = {"file": options.file, "events": len(recording.entries), **_missing(recording)}
         print(json.dumps(value, indent=2))
     else:
         print(f"{options.file}: {text.head(recording)}")
-    _tell_fault(recording)
+    _tell_remarks(recording)
     return OK
 
 
-def _tell_fault(recording: Recording) -> None:
-    if recording.fault:
-        print(f"linitctl: {recording.fault}", file=sys.stderr)
+def _tell_remarks(recording: Recording) -> None:
+    for line in text.remarks(recording):
+        print(f"linitctl: {line}", file=sys.stderr)
 
 
 def _replay(options: argparse.Namespace) -> int:
     stepper = Stepper(load(options.file))
     recording = stepper.recording
-    _tell_fault(recording)
+    _tell_remarks(recording)
     if options.to_test:
         return _write_test(options.to_test, recording)
     last = interactive.target(stepper, options.to) if options.to else len(recording.entries)
@@ -184,7 +172,7 @@ def _replay(options: argparse.Namespace) -> int:
         while stepper.number < last and (step := stepper.forward()) is not None:
             steps.append(text.step_data(step, recording))
         states = {name: unit.state.value for name, unit in stepper.engine.units.items()}
-        value: dict[str, Any] = {"version": recording.version, "fault": recording.fault, "steps": steps}
+        value: dict[str, Any] = {"version": recording.version, **_missing(recording), "steps": steps}
         print(json.dumps({**value, "states": states}, indent=2, ensure_ascii=False))
     elif sys.stdin.isatty() and sys.stdout.isatty():
         if options.to:
@@ -208,15 +196,15 @@ def _write_test(path: str, recording: Recording) -> int:
 
 
 def _why(options: argparse.Namespace) -> int:
-    recording = _recording(options)
+    recording, _ = _recording(options)
     stepper = Stepper(recording)
     at_s = moment.at(options.at, recording) if options.at else recording.ended_s
-    _tell_fault(recording)
+    _tell_remarks(recording)
     stepper.go_to(stepper.number_at(at_s))
     try:
         found = why(stepper, options.name, at_s)
     except KeyError:
-        return _complain(f"no service was called {options.name!r} then", UNKNOWN)
+        return program.complain(f"no service was called {options.name!r} then", UNKNOWN)
     found |= {"at_s": round(at_s - recording.began_s, 6), "wall_s": recording.wall_s(at_s)}
     if options.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))

@@ -13,6 +13,7 @@ from linit.record.recording import Recording
 from linit.replay.stepper import Stepper
 
 WIDTH: Final = 110
+BYTES_A_LINE: Final = 40
 
 
 class _Source:
@@ -63,22 +64,35 @@ def _joined(begin: str, parts: list[str], end: str, indent: int) -> str:
     return begin + "\n" + "".join(f"{inner}{part},\n" for part in parts) + " " * indent + end.lstrip(",")
 
 
+def _cut(data: bytes) -> list[bytes]:
+    return [data[at : at + BYTES_A_LINE] for at in range(0, len(data), BYTES_A_LINE)]
+
+
 def lines(recording: Recording) -> Iterator[str]:
     """The file. What the events lead to is what the engine of this linit makes of them."""
     source = _Source()
     parts = []
-    plans = [recording.plan, *(plan for entry in recording.entries if (plan := getattr(entry.event, "plan", None)))]
+    start = [recording.starts[0], *recording.losses][-1]  # a test has no hole in it
+    entries = recording.entries[start.index :]
+    plans = [start.plan, *(plan for entry in entries if (plan := getattr(entry.event, "plan", None)))]
     for plan in plans:
         if id(plan) not in source.plans:
             name = f"PLAN_{len(source.plans) + 1}"
             parts.append(f"{name} = {source.of(replace(plan, sources=()))}")
             source.plans[id(plan)] = name
-    stepper = Stepper(recording)
+    stepper = Stepper(replace(recording, starts=[replace(start, index=0, lost=0)], entries=entries))
     events, transitions = [], []
     while (step := stepper.forward()) is not None:
         at_s = step.entry.at_s
         events.append(f"    ({at_s!r}, {source.of(step.entry.event, 4)}),")
         transitions += [f"    {(each.name, each.after.value, str(each.reason))!r}," for each in step.transitions]
+    plan = source.plans[id(start.plan)]
+    engine = f"Engine({plan})"
+    if start.state is not None:
+        source.modules["linit.record.checkpoint"] = {"restore"}
+        del source.modules["linit.engine.engine"]
+        engine = f"restore({plan}, STATE)"
+        parts.append("STATE = (\n" + "".join(f"    {each!r}\n" for each in _cut(start.state)) + ")")
     yield f'"""A recording of linit {recording.version}: what its engine makes of these events."""'
     yield ""
     for module, names in sorted(source.modules.items()):
@@ -90,7 +104,7 @@ def lines(recording: Recording) -> Iterator[str]:
     yield from ("", "EVENTS = [  # (seconds on the engine's clock, event)", *events, "]")
     yield from ("", "TRANSITIONS = [  # (service, state, why)", *transitions, "]")
     yield from ("", "", "def test_the_recorded_events_lead_to_these_states() -> None:")
-    yield f"    engine = Engine({source.plans[id(recording.plan)]})"
+    yield f"    engine = {engine}"
     yield "    effects = [effect for at_s, event in EVENTS for effect in engine.handle(event, at_s)]"
     yield "    changes = [effect for effect in effects if isinstance(effect, Transition)]"
     yield "    assert [(each.name, each.after.value, str(each.reason)) for each in changes] == TRANSITIONS"

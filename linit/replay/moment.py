@@ -18,8 +18,10 @@ def at(word: str, recording: Recording) -> float:
     """The moment on the engine's clock. A time of day is the last one before the recording's end; times without a
     zone are local ones. Raises MomentError, also for a moment before the recording."""
     found_s = _read(word, recording)
-    if found_s < recording.began_s:
-        raise MomentError(f"{word}: the recording begins {recording.began_s - found_s:.0f} s later")
+    if found_s < recording.kept_from_s:
+        later = f"{word}: the recording begins {recording.kept_from_s - found_s:.0f} s later"
+        dropped = f"; {recording.dropped} earlier events are no longer kept" if recording.dropped else ""
+        raise MomentError(f"{later}{dropped}")
     return found_s
 
 

@@ -28,7 +28,7 @@ def event(value: events.Event) -> str:
             return f"request {value.id}: {value.verb.value} {' '.join(value.names)}{by}"
         case events.Exited():
             left = ", others remain" if value.left else ""
-            return f"{value.name}: {value.role.value} {exit_words(value.status)}{left}"
+            return f"{value.name}: {value.role.value} {value.note or exit_words(value.status)}{left}"
         case events.PlanLoaded():
             return f"plan of {len(value.plan.services)} services, by {value.by or 'nobody known'}"
     fields = [_word(getattr(value, name)) for name in type(value).__dataclass_fields__]
@@ -50,7 +50,8 @@ def step(found: Step, began_s: float) -> Iterator[str]:
     for effect in found.effects:
         match effect:
             case Transition():
-                yield f"{'':21}{effect.name}: {effect.before.value} -> {effect.after.value} ({effect.reason})"
+                change = f"{effect.name}: {effect.before.value} -> {effect.after.value} ({effect.reason})"
+                yield f"{'':21}{change}{_asker(found, effect)}"
             case Told():
                 yield f"{'':21}{effect.name}: {effect.text}"
             case Answer():
@@ -59,6 +60,13 @@ def step(found: Step, began_s: float) -> Iterator[str]:
                 yield f"{'':21}runlevel {effect.runlevel} reached"
     if found.bug:
         yield f"{'':21}a fault of linit's: {found.bug}"
+
+
+def _asker(found: Step, change: Transition) -> str:
+    """Who asked for what led to a change, where neither the event nor the reason tells."""
+    asker = found.askers.get(change.name, "")
+    is_told = asker in str(change.reason) or asker == getattr(found.entry.event, "by", "")
+    return "" if is_told else f"; asked by {asker}"
 
 
 def step_data(found: Step, recording: Recording) -> dict[str, Any]:
@@ -76,6 +84,7 @@ def step_data(found: Step, recording: Recording) -> dict[str, Any]:
                 "text": str(each.reason),
                 "reason": records.reason(each.reason, each.at_s),
                 "duration_s": each.duration_s,
+                "asked_by": found.askers.get(each.name, ""),
             }
             for each in found.transitions
         ],
@@ -89,6 +98,23 @@ def head(recording: Recording) -> str:
     lasted_s = recording.ended_s - recording.began_s
     count = len(recording.entries)
     return f"recording of linit {recording.version}, begun {began}: {count} events in {lasted_s:.3f} s"
+
+
+def remarks(recording: Recording) -> Iterator[str]:
+    """What is not in the recording, and what is wrong with it."""
+    if recording.dropped:
+        begins = clock(recording.wall_s(recording.kept_from_s))
+        earlier = _count(recording.dropped, "earlier event")
+        yield f"the recording begins at {begins}, {earlier} no longer kept"
+    for each in recording.losses:
+        moment = clock(recording.wall_s(each.at_s))
+        yield f"{_count(each.lost, 'event')} missing before {moment}: {each.why}"
+    if recording.fault:
+        yield recording.fault
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun} is" if number == 1 else f"{number} {noun}s are"
 
 
 def states(stepper: Stepper) -> Iterator[str]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from linit.control.boot_record import BootRecord
-from linit.engine.effects import AllDown, Answer, Transition
+from linit.engine.effects import AllDown, Answer, BootFinished, Transition
 from linit.engine.engine import Engine
 from linit.model.paths import Paths
 from linit.model.service import Plan
@@ -28,9 +28,12 @@ from linit.record.recorder import Recorder
 from linit.runtime import plans
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Prelude
+from linit.runtime.output import log_environment
+from linit.runtime.piping import Loggers
 from linit.runtime.processes import Processes
 from linit.runtime.reap import Signals
-from linit.runtime.supervisor import Supervisor, Surroundings
+from linit.runtime.supervisor import LINIT, Supervisor, Surroundings
+from linit.runtime.wording import runlevel_words
 
 SYSTEM_DESCRIPTORS: Final = 524_288
 
@@ -69,6 +72,7 @@ class Assembly:
         self._supervisor: Supervisor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_listening = False
+        self._loggers: Loggers | None = None
 
     @property
     def supervisor(self) -> Supervisor:
@@ -100,7 +104,9 @@ class Assembly:
     def begin(self, plan: Plan) -> Supervisor:
         """Put a plan to use. Nothing is started yet."""
         supervisor = Supervisor(Engine(self.adapt(plan)), self.prelude, self.paths, self.processes, self.surroundings)
-        supervisor.pipes.recorder = Recorder(supervisor.engine.plan, self.prelude.time())
+        supervisor.pipes.recorder = Recorder(supervisor.engine, self.prelude.time())
+        pipes, environment_of = supervisor.pipes, supervisor.environment_of
+        self._loggers = Loggers(self.prelude, self.processes, pipes, environment_of, supervisor.tell)
         supervisor.observe(self._record.note)
         supervisor.observe(self._observe)
         supervisor.renew_plan = self._renew_plan
@@ -119,7 +125,7 @@ class Assembly:
             self.prelude,
             self.processes,
             supervisor.pipes,
-            folder=self.paths.log,
+            environment=log_environment(self.paths, self.mode, supervisor.pipes.recorder),
             stderr=stderr,
             tell=supervisor.tell,
         )
@@ -139,7 +145,10 @@ class Assembly:
         return self.finish
 
     def close_logger(self) -> None:
-        """Wait until the log process has written everything; at most two seconds."""
+        """Wait until logger commands and the log process have written everything; at most two seconds each."""
+        if self._loggers is not None:
+            self._loggers.close(self.loop.stop)
+            self.loop.run_forever()
         logger = self.supervisor.logger
         if logger is not None:
             logger.close(self.loop.stop)
@@ -185,6 +194,8 @@ class Assembly:
                 self._loop.stop()
         elif isinstance(effect, Transition) and effect.after is UnitState.UP and self.control is not None:
             self._listen()
+        elif isinstance(effect, BootFinished):
+            self.supervisor.pipes.line(LINIT, runlevel_words(effect, self.supervisor.engine.units))
 
     def _listen(self) -> None:
         """Open the control socket. Where it cannot be yet (a root that is still read-only), tried again later."""

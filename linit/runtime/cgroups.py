@@ -13,10 +13,12 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from linit.runtime import kernel_files
 from linit.runtime.loop import Loop
 
 SYSTEM_ROOT: Final = "/sys/fs/cgroup"
 FOLDER: Final = "linit"  # below the root: the cgroups of services
+COUNTERS: Final = ("memory", "io", "pids")  # controllers that count, and limit nothing by themselves
 
 
 def cgroup_of(pid: int) -> str:
@@ -40,6 +42,7 @@ class Cgroups:
         self._folder = f"{root}/{FOLDER}"
         self._loop = loop
         self._emptied = emptied
+        self._is_counting = False
         self._epoll: select.epoll | None = None  # cgroup.events says POLLPRI, which asyncio cannot wait for
         self._watched: dict[str, int] = {}
         self._names: dict[int, str] = {}
@@ -49,13 +52,36 @@ class Cgroups:
 
         Raises OSError when there are but none can be made.
         """
-        if not self._root or not os.path.exists(f"{self._root}/cgroup.procs"):
+        if not self.are_there():
             return ""
         folder = f"{self._folder}/{name}"
-        for path in (self._folder, folder):
+        if not self._is_counting:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(path, 0o755)
+                os.mkdir(self._folder, 0o755)
+            self._count()
+        try:
+            os.mkdir(folder, 0o755)
+        except FileExistsError:
+            if not self.is_populated(folder) and next(_below(folder), ""):
+                # What it left has controllers, perhaps, and then would take no process.
+                self.remove(name, folder)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, 0o755)
         return folder
+
+    def are_there(self) -> bool:
+        """Is there a cgroup file system (version 2) by now?"""
+        return bool(self._root) and os.path.exists(f"{self._root}/cgroup.procs")
+
+    def _count(self) -> None:
+        """Have the kernel count for each service what it can. Where it cannot, `linit.runtime.usage` says so."""
+        self._is_counting = True
+        offered = kernel_files.read(f"{self._root}/cgroup.controllers").split()
+        for each in COUNTERS:
+            if each in offered:
+                with contextlib.suppress(OSError):
+                    for path in (self._root, self._folder):
+                        kernel_files.write(f"{path}/cgroup.subtree_control", f"+{each}")
 
     def is_populated(self, folder: str) -> bool:
         """Is a live process in the cgroup or below it? A zombie is none."""
@@ -136,7 +162,12 @@ class Cgroups:
 def _walk(folder: str) -> Iterator[str]:
     """The cgroup and those below it, parents first. A service may have made some of its own."""
     yield folder
+    for path in _below(folder):
+        yield from _walk(path)
+
+
+def _below(folder: str) -> Iterator[str]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path)
+                yield entry.path

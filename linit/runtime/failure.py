@@ -1,9 +1,13 @@
-"""How is an error of the kernel put in words? One place, so that every text names errno the same way."""
+"""How is a failure put in words? One place, so that every text names errno the same way."""
 
 from __future__ import annotations
 
 import errno
 import os
+
+
+class StepFailed(Exception):
+    """A step of a child's set-up cannot be done; the text names it."""
 
 
 def errno_words(number: int) -> str:

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgpack
@@ -34,7 +34,8 @@ MODULE: Final = "linit.logs.process"
 
 
 class Logger:
-    """The log process. `tell(text)` says what goes wrong with it; `stderr` is as `Launch.output`."""
+    """The log process. `tell(text)` says what goes wrong with it; `stderr` is as `Launch.output`. `environment`: where
+    it finds its folders, see linit/logs/README.md."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Logger:
         processes: Processes,
         output: Output,
         *,
-        folder: str,
+        environment: Mapping[str, str],
         stderr: int | str,
         tell: Callable[[str], None],
     ) -> None:
@@ -51,7 +52,7 @@ class Logger:
         self._loop = loop
         self._processes = processes
         self._output = output
-        self._folder = folder
+        self._environment = environment
         self._stderr = stderr
         self._tell = tell
         self._socket: socket.socket | None = None
@@ -73,13 +74,13 @@ class Logger:
             return
         ours.setblocking(False)
         self._socket = ours
-        self._output.unsent = deque(self._output.names())
+        self._output.unsent = deque(self._output.to_send())
         if self._output.recorder is not None:
             self._output.recorder.begin_again()
         launch = Launch(
             interpreter.command(MODULE),
             Execution(umask=0o027),
-            {"LINIT_LOG_DIR": self._folder},
+            self._environment,
             self._stderr,
             keep=((theirs.fileno(), SOCKET_FD),),
         )
@@ -160,8 +161,9 @@ class Logger:
         output = self._output
         try:
             while output.unsent:
-                name = output.unsent[0]
-                socket.send_fds(self._socket, [msgpack.packb(["pipe", name])], [output.reading_end(name)])
+                pipe = output.unsent[0]
+                message = msgpack.packb(output.message_of(pipe), unicode_errors="surrogateescape")
+                socket.send_fds(self._socket, [message], [output.reading_end(pipe)])
                 output.unsent.popleft()
             while output.messages:
                 message = msgpack.packb(output.messages[0], unicode_errors="surrogateescape")
@@ -178,8 +180,8 @@ class Logger:
         """Send what waits of the recording. Raises OSError as the socket does."""
         while (recorder := self._output.recorder) is not None and recorder.is_waiting:
             try:
-                message, plan = recorder.message()
-                file = -1 if plan is None else memory_file(plan)
+                message, content = recorder.message()
+                file = -1 if content is None else memory_file(content)
             except (OSError, ValueError, TypeError) as bug:
                 self._output.recorder = None
                 self._tell(f"this boot is not recorded: {bug!r}")

@@ -10,17 +10,21 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from linit.engine.effects import Signal, To
 from linit.engine.events import Emptied, Event, Exited, Spawned, SpawnFailed
+from linit.model.service import Limits
 from linit.model.state import Role
 from linit.runtime import sessions
 from linit.runtime.cgroups import FOLDER, Cgroups, cgroup_of
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Handle, Loop
+from linit.runtime.out_of_memory import Kills, counted
+from linit.runtime.out_of_memory import exit_note as note_of
 from linit.runtime.processes import Owner, Processes
+from linit.runtime.rooms import Rooms
 from linit.runtime.spawn import Launch
 
 # After a kill without cgroups, nobody says when the last process is gone if it was not ours to reap.
@@ -28,6 +32,8 @@ LOOK_AGAIN_S: Final = 0.01
 LOOK_AGAIN_MAX_S: Final = 0.5
 # A stopped process (SIGSTOP, job control) gets these only when it runs again.
 NEEDS_CONT: Final = frozenset({signal.SIGTERM, signal.SIGHUP})
+NO_LIMITS: Final = Limits()
+NO_KILLS: Final = Kills()
 
 
 @dataclass(slots=True)
@@ -37,6 +43,9 @@ class _Group:
     children: dict[int, Role | None] = field(default_factory=dict)  # ours, by pid; None: a probe
     sessions: set[int] = field(default_factory=set)  # of those spawned without a cgroup
     cgroup: str = ""  # its directory, "" if there is none
+    room: str = ""  # what its commands share unseen, "" if nothing
+    limits: Limits = NO_LIMITS
+    kills: Kills = NO_KILLS  # before its main process began
     owes_emptied: bool = False
     is_killed: bool = False
     looks_again: Handle | None = None
@@ -44,13 +53,16 @@ class _Group:
 
 
 class Members:
-    """The processes of all services, by service name. `report` takes the events."""
+    """The processes of all services, by service name. `report` takes the events; `rooms` is a folder for rooms."""
 
-    def __init__(self, loop: Loop, processes: Processes, cgroup_root: str, report: Callable[[Event], None]) -> None:
+    def __init__(
+        self, loop: Loop, processes: Processes, cgroup_root: str, report: Callable[[Event], None], rooms: str = ""
+    ) -> None:
         self.report = report
         self._loop = loop
         self._processes = processes
         self._cgroups = Cgroups(cgroup_root, loop, self._check)
+        self._rooms = Rooms(rooms, processes)
         self._groups: dict[str, _Group] = {}
         self._unsettled: set[str] = set()  # owe Emptied, or have sessions without our child at their head
         processes.after_reap(self._look_at_unsettled)
@@ -73,7 +85,13 @@ class Members:
             owner.failed(0, f"cgroup {error_words(error)}")
             return 0
         group.cgroup = cgroup or group.cgroup
-        pid = self._processes.start(launch(cgroup), owner)
+        made = launch(cgroup)
+        if made.execution.private_tmp or made.execution.private_network:
+            group.room = group.room or self._rooms.new(name)
+            made = replace(made, room=group.room)
+        if role is Role.MAIN:
+            group.limits, group.kills = made.execution.limits, counted(cgroup)
+        pid = self._processes.start(made, owner)
         if pid:
             group.children[pid] = role
             if not cgroup:
@@ -103,6 +121,11 @@ class Members:
             with contextlib.suppress(OSError):
                 found.update(sessions.members(group.sessions))
         return sorted(found)
+
+    def cgroup(self, name: str) -> str:
+        """The directory of a service's cgroup; "" if it has none, or nothing runs."""
+        group = self._groups.get(name)
+        return group.cgroup if group else ""
 
     def has(self, name: str, pid: int) -> bool:
         """Is `pid` a process of the service?"""
@@ -150,9 +173,10 @@ class Members:
         group = self._groups.get(effect.name)
         if group is None:
             return
-        if effect.to is To.MAIN:
-            pids = {pid for pid, role in group.children.items() if role is Role.MAIN}
-            process_groups: set[int] = set()
+        if effect.to is not To.ALL:
+            wanted = Role.MAIN if effect.to is To.MAIN else Role.RELOAD
+            pids = {pid for pid, role in group.children.items() if role is wanted}
+            process_groups: set[int] = {pid for pid in pids if wanted is Role.RELOAD and _leads(pid)}
         else:
             # Our own children by pid, too: one forked just now has not entered its cgroup or session yet.
             process_groups = {one for one in group.sessions if one not in group.children or _leads(one)}
@@ -194,7 +218,16 @@ class Members:
         left = not self.is_empty(name)
         if left:
             self._owe(name, group)  # paid at the end of this round of reaping at the earliest: after Exited
+        elif not group.is_killed:
+            group.owes_emptied = False  # owed since the end of another command, and said by this Exited
         return left
+
+    def exit_note(self, name: str, status: int) -> str:
+        """What the kernel knows of an end that its status does not tell; "" if nothing."""
+        group = self._groups[name]
+        if not group.cgroup or group.is_killed:
+            return ""
+        return note_of(status, group.kills, counted(group.cgroup), group.limits)
 
     def probe_ended(self, name: str, pid: int) -> None:
         """A probe was reaped, or a command that never executed: nothing is owed for it."""
@@ -206,12 +239,15 @@ class Members:
         if group is not None and not group.owes_emptied and self.is_empty(name):
             if group.cgroup:
                 self._cgroups.remove(name, group.cgroup)
+            if group.room:
+                self._rooms.give_back(group.room)
             del self._groups[name]
             self._unsettled.discard(name)
 
     def close(self) -> None:
         """Let go of all descriptors."""
         self._cgroups.close()
+        self._rooms.close()
 
     def _drop(self, name: str, group: _Group, pid: int) -> None:
         group.children.pop(pid, None)
@@ -270,8 +306,9 @@ class _Command:
         self.members.report(Spawned(self.name, self.role, pid))
 
     def exited(self, pid: int, status: int) -> None:
+        note = self.members.exit_note(self.name, status) if status else ""
         left = self.members.child_ended(self.name, pid)
-        self.members.report(Exited(self.name, self.role, status, left))
+        self.members.report(Exited(self.name, self.role, status, left, note))
 
     def failed(self, pid: int, text: str) -> None:
         self.members.probe_ended(self.name, pid)

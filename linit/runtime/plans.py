@@ -44,11 +44,12 @@ def find(paths: Paths) -> Found:
     problems = []
     for path in dict.fromkeys((paths.plan, paths.plan_fallback)):
         try:
-            plan = codec.load(path)
+            stored = codec.load_stored(path)
+            plan = stored.plan(with_sources=False)
         except codec.PlanError as error:
             problems.append(str(error))
             continue
-        stale = freshness.stale(plan.sources)
+        stale = freshness.examine_rows(zip(*stored.sources, strict=True)).stale
         if not stale and plan.compiler == VERSION:
             return Found(plan)
         why = f"{stale[0]} changed" if stale else f"it was made by linit {plan.compiler}"

@@ -14,16 +14,24 @@ import os
 import signal
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from linit.model.service import Execution
-from linit.runtime import accounts
-from linit.runtime.failure import errno_words, error_words
+from linit.runtime import accounts, environment_files, kernel_files, limits
+from linit.runtime.failure import StepFailed, errno_words, error_words
+
+if TYPE_CHECKING:
+    from linit.runtime.confinement import Confinement
 
 PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 GATE_MAX_BYTES: Final = 4000  # below PIPE_BUF: a failure is written, and read, whole
 CANNOT_RUN_STATUS: Final = 127  # of a child that never got to execve(2), as of a shell
 TTY_MODE: Final = 0o620
+CONFINING: Final = (
+    "ionice", "private_network", "private_tmp", "private_devices", "read_only_paths", "hidden_paths", "ambient",
+    "no_new_privs",
+)  # fmt: skip
+JOINED: Final = "commands"  # a cgroup for commands of a service whose own cgroup may not hold processes any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +39,21 @@ class Launch:
     """One program to run, and everything about its surroundings.
 
     `output`: a descriptor of ours, or a path that the child opens. `keep`: (descriptor of ours, its number in the
-    child). `cgroup`: the directory of a cgroup that exists; "" for none. `environment` and `rlimits` are what linit
-    adds to the service's own, which win.
+    child). `cgroup`: the directory of a cgroup that exists; "" for none. `room`: a path for what the commands of the
+    service share unseen, see `linit.runtime.room`. `environment` and `rlimits` are what linit adds to the service's
+    own, which win.
     """
 
     argv: tuple[str, ...]
     execution: Execution = field(default_factory=Execution)
     environment: Mapping[str, str] = field(default_factory=dict)
     output: int | str = "/dev/null"
+    errors: int | None = None  # standard error, where it is not `output`
     tty: str = ""
     cgroup: str = ""
+    room: str = ""
     keep: tuple[tuple[int, int], ...] = ()
     rlimits: tuple[tuple[str, int, int], ...] = ()
-
-
-class StepFailed(Exception):
-    """A step of the child's set-up cannot be done; the text names it."""
 
 
 def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int] = ()) -> tuple[int, int]:
@@ -56,6 +63,9 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
     `handled`, `ignored`: the signals that this process does not leave at their default. Raises OSError when there is
     no process or descriptor to be had.
     """
+    if confining(launch.execution):
+        # Here, not in the child: the next one finds it loaded. Only definitions that ask for it pay for it.
+        import linit.runtime.confinement  # noqa: F401
     gate, far_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         # A signal between fork and execve would run our handler in the child, which writes to our wake-up pipe:
@@ -75,6 +85,14 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
     return pid, gate
 
 
+def confining(execution: Execution) -> frozenset[str]:
+    """The fields of a definition that ask for system calls that Python has no name for."""
+    found = {name for name in CONFINING if getattr(execution, name)}
+    if execution.capabilities is not None or execution.private_devices:
+        found.add("capabilities")
+    return frozenset(found)
+
+
 @dataclass(slots=True)
 class _Child:
     """What the steps share."""
@@ -83,6 +101,9 @@ class _Child:
     gate: int
     not_default: Collection[int]
     account: accounts.Account | None = None
+    ids: tuple[int, int, list[int]] | None = None  # uid, gid, groups; None: they stay
+    variables: dict[str, str] = field(default_factory=dict)  # of files
+    confinement: Confinement | None = None
 
 
 def _become(launch: Launch, gate: int, not_default: Collection[int]) -> NoReturn:
@@ -119,8 +140,23 @@ def _session(_child: _Child) -> None:
 
 def _cgroup(child: _Child) -> None:
     """The child moves itself, before its program runs: no grandchild can be born outside."""
+    if not child.launch.cgroup:
+        return
+    try:
+        kernel_files.write(f"{child.launch.cgroup}/cgroup.procs", "0")
+    except OSError as error:
+        # The service made cgroups of its own and gave them controllers: then only these hold processes.
+        if error.errno != errno.EBUSY:
+            raise
+        inner = f"{child.launch.cgroup}/{JOINED}"
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(inner)
+        kernel_files.write(f"{inner}/cgroup.procs", "0")
+
+
+def _limits(child: _Child) -> None:
     if child.launch.cgroup:
-        _write(f"{child.launch.cgroup}/cgroup.procs", "0")
+        limits.apply(child.launch.cgroup, child.launch.execution.limits)
 
 
 def _descriptors(child: _Child) -> None:
@@ -134,8 +170,9 @@ def _descriptors(child: _Child) -> None:
         output = fcntl.fcntl(launch.output, fcntl.F_DUPFD_CLOEXEC, above)
     else:
         output = os.open(launch.output, os.O_WRONLY | os.O_NOCTTY)
+    errors = output if launch.errors is None else fcntl.fcntl(launch.errors, fcntl.F_DUPFD_CLOEXEC, above)
     os.dup2(output, 1)
-    os.dup2(output, 2)
+    os.dup2(errors, 2)
     os.dup2(_nothing_to_read(), 0)
     for fd, number in kept:
         os.dup2(fd, number)
@@ -184,6 +221,24 @@ def _tty(child: _Child) -> None:
     os.close(fd)
 
 
+def _confine(child: _Child) -> None:
+    """What the steps of `_confined` need. In the parent all of it is loaded already."""
+    if confining(child.launch.execution):
+        from linit.runtime.confinement import Confinement
+
+        child.confinement = Confinement(child.launch.execution, child.launch.room)
+
+
+def _confined(name: str) -> Callable[[_Child], None]:
+    """A step that `linit.runtime.confinement` does, for those whose definition asks for it."""
+
+    def step(child: _Child) -> None:
+        if child.confinement and name in child.confinement.wanted:
+            child.confinement.do(name)
+
+    return step
+
+
 def _umask(child: _Child) -> None:
     os.umask(child.launch.execution.umask)
 
@@ -193,10 +248,22 @@ def _nice(child: _Child) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, child.launch.execution.nice)
 
 
+def _scheduler(child: _Child) -> None:
+    if child.launch.execution.scheduler:
+        name, priority = child.launch.execution.scheduler
+        policy = getattr(os, f"SCHED_{name.upper()}")
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
+
+
+def _cpu_affinity(child: _Child) -> None:
+    if child.launch.execution.cpu_affinity:
+        os.sched_setaffinity(0, child.launch.execution.cpu_affinity)
+
+
 def _oom_score_adj(child: _Child) -> None:
     wanted = child.launch.execution.oom_score_adj
     try:
-        _write("/proc/self/oom_score_adj", str(wanted))
+        kernel_files.write("/proc/self/oom_score_adj", str(wanted))
     except OSError:
         # 0 is everybody's default: before /proc is mounted, or unprivileged, it is no reason to stay down.
         if wanted:
@@ -204,12 +271,12 @@ def _oom_score_adj(child: _Child) -> None:
 
 
 def _rlimits(child: _Child) -> None:
-    limits = (*child.launch.rlimits, *child.launch.execution.rlimits)
-    if not limits:
+    wanted = (*child.launch.rlimits, *child.launch.execution.rlimits)
+    if not wanted:
         return
     import resource  # only services with limits pay for it
 
-    for name, soft, hard in limits:
+    for name, soft, hard in wanted:
         number = getattr(resource, f"RLIMIT_{name.upper()}", None)
         if number is None:
             raise StepFailed(f'rlimits: the kernel has no limit "{name}"')
@@ -221,7 +288,17 @@ def _rlimits(child: _Child) -> None:
             raise StepFailed(f"rlimits: {name}: {error_words(error)}") from error
 
 
-def _user(child: _Child) -> None:
+def _env_file(child: _Child) -> None:
+    for path, may_be_missing in child.launch.execution.environment_files:
+        try:
+            child.variables |= environment_files.read(path)
+        except FileNotFoundError:
+            if not may_be_missing:
+                raise
+
+
+def _account(child: _Child) -> None:
+    """Who it will be, as the files of the machine say it, not those of a chroot."""
     wanted = child.launch.execution
     if not wanted.user and not wanted.group and wanted.groups is None:
         return
@@ -238,9 +315,24 @@ def _user(child: _Child) -> None:
     uid = account.uid if account else os.getuid()
     if os.geteuid() and (uid, gid, wanted.groups) == (os.geteuid(), os.getegid(), None):
         return  # we are that user already, and without the right to say so once more
+    child.ids = uid, gid, groups
+
+
+def _chroot(child: _Child) -> None:
+    if child.launch.execution.chroot:
+        os.chroot(child.launch.execution.chroot)
+        os.chdir("/")
+
+
+def _user(child: _Child) -> None:
+    if child.ids is None:
+        return
+    if child.confinement and child.launch.execution.ambient:
+        child.confinement.keep_capabilities()
+    uid, gid, groups = child.ids
     os.setgroups(groups)
     os.setgid(gid)
-    if account:
+    if child.account:
         os.setuid(uid)
 
 
@@ -258,6 +350,7 @@ def _exec(child: _Child) -> None:
             "SHELL": child.account.shell,
         }
     environment |= child.launch.execution.environment
+    environment |= child.variables
     argv = child.launch.argv
     if "/" in argv[0]:
         _exec_file(argv[0], argv, environment)
@@ -292,31 +385,36 @@ def _exec_found(argv: tuple[str, ...], environment: Mapping[str, str]) -> None:
     raise StepFailed(f"exec {argv[0]}: not found in PATH ({path})")
 
 
-def _write(path: str, text: str) -> None:
-    """Write to a file of the kernel in one write(2)."""
-    fd = os.open(path, os.O_WRONLY)
-    try:
-        os.write(fd, text.encode())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-    finally:
-        os.close(fd)
-
-
 # In this order. The session comes before the terminal, which only a session leader can take; the cgroup, the
-# priorities and the limits before the user, who may not set them; the directory after, as the user must be able to
-# enter it.
+# priorities and the limits before the user, who may not set them; what is read of the machine's files before they are
+# hidden; the directory after the user, who must be able to enter it.
 STEPS: Final[tuple[tuple[str, Callable[[_Child], None]], ...]] = (
     ("signals", _signals),
+    ("set-up", _confine),
     ("session", _session),
     ("cgroup", _cgroup),
+    ("limits", _limits),
     ("output", _descriptors),
     ("tty", _tty),
     ("umask", _umask),
     ("nice", _nice),
+    ("ionice", _confined("ionice")),
+    ("scheduler", _scheduler),
+    ("cpu_affinity", _cpu_affinity),
     ("oom_score_adj", _oom_score_adj),
     ("rlimits", _rlimits),
+    ("env_file", _env_file),
+    ("user", _account),
+    ("private_network", _confined("private_network")),
+    ("private_tmp", _confined("private_tmp")),
+    ("private_devices", _confined("private_devices")),
+    ("read_only_paths", _confined("read_only_paths")),
+    ("hidden_paths", _confined("hidden_paths")),
+    ("chroot", _chroot),
+    ("capabilities", _confined("capabilities")),
     ("user", _user),
+    ("ambient_capabilities", _confined("ambient")),
     ("directory", _directory),
+    ("no_new_privs", _confined("no_new_privs")),
     ("exec", _exec),
 )

@@ -30,7 +30,19 @@ from linit.engine.effects import (
     WatchReadiness,
 )
 from linit.engine.engine import Engine
-from linit.engine.events import Event, Exited, PlanLoaded, Request, Shutdown, SpawnFailed, Verb
+from linit.engine.events import (
+    Event,
+    Exited,
+    LockAsked,
+    LockReleased,
+    PlanLoaded,
+    Request,
+    RunTransient,
+    Shutdown,
+    Spawned,
+    SpawnFailed,
+    Verb,
+)
 from linit.model.paths import Paths
 from linit.model.service import Command, Kind, Output, Plan, ReadinessKind, Service
 from linit.model.state import Finish, Role, UnitState
@@ -39,17 +51,20 @@ from linit.runtime.loop import Loop
 from linit.runtime.members import Members
 from linit.runtime.output import Output as Pipes
 from linit.runtime.processes import Processes
+from linit.runtime.sessions import lineage
 from linit.runtime.spawn import PATH, Launch
 from linit.runtime.timers import Timers
 from linit.runtime.wording import transition_words
 
 if TYPE_CHECKING:
+    from linit.engine.unit import Unit
     from linit.runtime.logger import Logger
     from linit.runtime.readiness import Watches
 
 Observed = Transition | Told | Answer | BootFinished | AllDown
 AT_REST: Final = (UnitState.UP, UnitState.DOWN, UnitState.FAILED)
 SPEAKING: Final = (ReadinessKind.NOTIFY, ReadinessKind.FD)  # the main process is given something to speak through
+WRITERS: Final = (Role.PRE, Role.MAIN)  # whose pid its lines bear
 LINIT: Final = "linit"  # what is told about nobody in particular
 SYSTEM_ENVIRONMENT: Final = {
     "PATH": PATH, "LANG": "C.UTF-8", "HOME": "/root", "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh",
@@ -99,7 +114,8 @@ class Supervisor:
         self.surroundings = surroundings or Surroundings()
         self.processes = processes
         processes.confess = self.confess
-        self.members = Members(loop, self.processes, self.surroundings.cgroup_root, self._on_process_event)
+        rooms = f"{paths.run}/private"
+        self.members = Members(loop, self.processes, self.surroundings.cgroup_root, self._on_process_event, rooms)
         self.timers = Timers(loop, self.dispatch)
         self.pipes = Pipes()
         self.logger: Logger | None = None
@@ -108,6 +124,7 @@ class Supervisor:
         self._is_dispatching = False
         self._ids = itertools.count(1)
         self._on_answer: dict[int, Callable[[Answer], object]] = {}
+        self._lock_pids: dict[int, int] = {}  # number of a claim to a lock -> whose it is
         self._observers: list[Callable[[Any], object]] = []
         self._perform: dict[type, Callable[[Any], None]] = {
             Spawn: self._spawn,
@@ -137,11 +154,61 @@ class Supervisor:
         only: bool = False,
         caller: str = "",
         waits: bool = True,
+        held: tuple[int, ...] = (),
     ) -> int:
         """Ask the engine for something; `on_answer` is called exactly once, perhaps before this returns."""
+        number = self._expect(on_answer)
+        self.dispatch(Request(number, verb, names, by, cascade, only, caller, waits, held))
+        return number
+
+    def run(
+        self,
+        service: Service,
+        by: str,
+        on_answer: Callable[[Answer], object] = lambda _answer: None,
+        *,
+        caller: str = "",
+        waits: bool = True,
+        held: tuple[int, ...] = (),
+    ) -> int:
+        """Run a transient service; answered as a start."""
+        number = self._expect(on_answer)
+        self.dispatch(RunTransient(number, service, by, caller, waits, held))
+        return number
+
+    def lock(
+        self,
+        name: str,
+        by: str,
+        on_answer: Callable[[Answer], object] = lambda _answer: None,
+        *,
+        pid: int = 0,
+        caller: str = "",
+        waits: bool = True,
+    ) -> int:
+        """Ask for a lock, for the process `pid`. The number is for `unlock`, which must follow sooner or later."""
+        number = self._expect(on_answer)
+        held = self.locks_of(pid)
+        if pid:
+            self._lock_pids[number] = pid
+        self.dispatch(LockAsked(number, name, by, caller, waits, held))
+        return number
+
+    def unlock(self, number: int) -> None:
+        """Whoever asked for the lock with this number holds or wants it no more."""
+        self._lock_pids.pop(number, None)
+        self.dispatch(LockReleased(number))
+
+    def locks_of(self, pid: int) -> tuple[int, ...]:
+        """The claims to locks of a process and its ancestors: a wait of the process is one of theirs, too."""
+        if not (self._lock_pids and pid):
+            return ()
+        family = set(lineage(pid))
+        return tuple(number for number, holder in self._lock_pids.items() if holder in family)
+
+    def _expect(self, on_answer: Callable[[Answer], object]) -> int:
         number = next(self._ids)
         self._on_answer[number] = on_answer
-        self.dispatch(Request(number, verb, names, by, cascade, only, caller, waits))
         return number
 
     def unit_of(self, pid: int) -> str:
@@ -157,8 +224,7 @@ class Supervisor:
         start_enabled: bool = True,
     ) -> int:
         """Put another plan to use."""
-        number = next(self._ids)
-        self._on_answer[number] = on_answer
+        number = self._expect(on_answer)
         self.dispatch(PlanLoaded(number, plan, by, start_enabled))
         return number
 
@@ -192,6 +258,12 @@ class Supervisor:
     def status_text(self, name: str) -> str:
         """What the service last said of itself (STATUS= of sd_notify), "" if nothing."""
         return self._made_watches.status_texts.get(name, "") if self._made_watches else ""
+
+    def usage(self, unit: Unit) -> dict[str, Any]:
+        """What a service uses now, and why its limits are not in force, if so; {} if nothing of it runs."""
+        from linit.runtime import usage  # for people who ask
+
+        return usage.record(self.members, unit.service)
 
     def figures(self) -> dict[str, Any]:
         """For the report."""
@@ -270,6 +342,8 @@ class Supervisor:
     def _on_process_event(self, event: Event) -> None:
         if isinstance(event, Exited | SpawnFailed) and event.role is Role.MAIN and self._made_watches:
             self._made_watches.forget(event.name)
+        elif isinstance(event, Spawned) and event.role in WRITERS:
+            self.pipes.has_main(event.name, event.pid)
         self.dispatch(event)
 
     # -- deeds
@@ -293,24 +367,25 @@ class Supervisor:
 
     def _launch(self, service: Service, command: Command, with_tty: bool = False) -> Launch:
         """What a command of a service is run with, but for its cgroup. Raises OSError."""
-        environment = {
-            **self.surroundings.environment,
-            "LINIT_SERVICE": service.name,
-            "LINIT_CONTROL": self.paths.control,
-        }
+        environment = self.environment_of(service.name)
         tty = service.execution.tty if with_tty else ""
-        output = "/dev/null" if tty else self._destination(service)
+        output, errors = ("/dev/null", None) if tty else self._destination(service)
         rlimits = self.surroundings.rlimits
-        return Launch(command.argv, service.execution, environment, output, tty, rlimits=rlimits)
+        return Launch(command.argv, service.execution, environment, output, errors, tty, rlimits=rlimits)
 
-    def _destination(self, service: Service) -> int | str:
+    def environment_of(self, name: str) -> dict[str, str]:
+        """What linit adds to the environment of a service's commands."""
+        return {**self.surroundings.environment, "LINIT_SERVICE": name, "LINIT_CONTROL": self.paths.control}
+
+    def _destination(self, service: Service) -> tuple[int | str, int | None]:
+        """Where standard output goes, and standard error if elsewhere. Raises OSError."""
         match service.execution.output:
             case Output.CONSOLE:
-                return self.surroundings.console
+                return self.surroundings.console, None
             case Output.NULL:
-                return "/dev/null"
-            case Output.LOG:
-                return self.pipes.writing_end(service.name)
+                return "/dev/null", None
+            case _:
+                return self.pipes.writing_ends(service)
 
     @property
     def _watches(self) -> Watches:

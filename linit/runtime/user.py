@@ -13,26 +13,24 @@ import signal
 import stat
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from linit.engine.effects import BootFinished, Told, Transition
 from linit.engine.events import Verb
 from linit.model.paths import Paths
-from linit.model.place import Place
-from linit.model.service import Dependency, EdgeKind, Kind, Plan, Service
-from linit.model.state import Finish, UnitState
+from linit.model.runlevel import DEFAULT_RUNLEVEL, with_a_runlevel
+from linit.model.service import Kind
+from linit.model.state import Finish
 from linit.runtime import plans
 from linit.runtime.assembly import Assembly, raise_descriptor_limit
 from linit.runtime.failure import error_words
 from linit.runtime.reap import reap_all
 from linit.runtime.spawn import PATH
 from linit.runtime.supervisor import Supervisor, Surroundings
-from linit.runtime.wording import transition_words
+from linit.runtime.wording import runlevel_words, transition_words
 
 PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "XDG_RUNTIME_DIR")
-DEFAULT_RUNLEVEL: Final = "default"
 SPOKEN_OF: Final = (Kind.PROCESS, Kind.ONESHOT)  # other kinds have nothing that runs
 PR_SET_CHILD_SUBREAPER: Final = 36
 LEFTOVERS_LIMIT_S: Final = 5.0
@@ -123,21 +121,6 @@ def _become_subreaper() -> None:
         sys.stderr.write(f"linit: not a subreaper: {os.strerror(ctypes.get_errno())}\n")
 
 
-def with_a_runlevel(plan: Plan) -> Plan:
-    """A plan without runlevels gets one, `default`, that wants every service."""
-    names = {service.name for service in plan.services}
-    if any(service.kind is Kind.RUNLEVEL for service in plan.services) or DEFAULT_RUNLEVEL in names:
-        return plan
-    place = Place("no runlevels: everything is wanted")
-    wants = tuple(
-        Dependency(EdgeKind.WANT, service.name, place, implied=True)
-        for service in plan.services
-        if service.kind is not Kind.VIRTUAL
-    )
-    runlevel = Service(DEFAULT_RUNLEVEL, place, Kind.RUNLEVEL, dependencies=wants)
-    return replace(plan, services=tuple(sorted((*plan.services, runlevel), key=lambda service: service.name)))
-
-
 def _start(supervisor: Supervisor, runlevel: str) -> None:
     """Start the runlevel asked for. Raises CannotRun."""
     units = supervisor.engine.units
@@ -192,9 +175,7 @@ class Lines:
         elif isinstance(effect, Told):
             self._write(f"{effect.name}: {effect.text}")
         elif isinstance(effect, BootFinished):
-            up = sum(unit.state is UnitState.UP and unit.service.kind in SPOKEN_OF for unit in units.values())
-            failed = f", failed: {', '.join(effect.failed)}" if effect.failed else ""
-            self._write(f"linit: runlevel {effect.runlevel} reached: {up} up{failed}")
+            self._write(f"linit: {runlevel_words(effect, units)}")
 
     def _write(self, line: str) -> None:
         with contextlib.suppress(OSError):

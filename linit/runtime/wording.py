@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from linit.engine.effects import Transition
+from collections.abc import Mapping
+
+from linit.engine.effects import BootFinished, Transition
 from linit.engine.unit import Unit
 from linit.model.service import Kind
 from linit.model.state import Role, UnitState
@@ -24,6 +26,14 @@ def transition_words(transition: Transition, unit: Unit | None) -> str:
         case UnitState.WAITING | UnitState.STOPPING | UnitState.STARTING:
             state = transition.after.value
             return state if reason == state else f"{state} ({reason})"
+
+
+def runlevel_words(finished: BootFinished, units: Mapping[str, Unit]) -> str:
+    """`runlevel default reached: 12 up, failed: mail`. Kinds without a process are not counted."""
+    counted = (unit for unit in units.values() if unit.service.kind in (Kind.PROCESS, Kind.ONESHOT))
+    up = sum(unit.state is UnitState.UP for unit in counted)
+    failed = f", failed: {', '.join(finished.failed)}" if finished.failed else ""
+    return f"runlevel {finished.runlevel} reached: {up} up{failed}"
 
 
 def _up_details(transition: Transition, unit: Unit | None) -> str:

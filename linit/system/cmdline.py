@@ -20,6 +20,7 @@ class CommandLine:
     debug: bool = False
     quiet: bool = False
     nocolor: bool = False
+    want: tuple[str, ...] = ()  # services besides the runlevel: services/generators/wanted has put them into the plan
     unknown: tuple[str, ...] = ()
 
 
@@ -57,6 +58,8 @@ def _with_word(wishes: CommandLine, word: str) -> CommandLine:
     if key in ("emergency", "debug", "quiet", "nocolor") and value in ("", "1", "0"):
         wished: dict[str, bool] = {key: value != "0"}
         return replace(wishes, **wished)  # type: ignore[arg-type]  # the four keys are the four bool fields
+    if key == "want" and (names := tuple(filter(None, value.split(",")))):
+        return replace(wishes, want=tuple(dict.fromkeys((*wishes.want, *names))))
     if key in ("runlevel", "control_port") and has_value and value:
         text: dict[str, str] = {key: value}
         return replace(wishes, **text)  # type: ignore[arg-type]  # the two keys are the two text fields

@@ -17,6 +17,7 @@ from linit.engine.effects import AllDown, BootFinished, Told, Transition
 from linit.engine.events import Verb
 from linit.engine.unit import Unit
 from linit.model.paths import Paths
+from linit.model.place import Severity
 from linit.model.service import Plan
 from linit.model.state import Finish
 from linit.runtime import plans
@@ -31,6 +32,7 @@ from linit.system.words import count, seconds
 
 ALL_DOWN_LIMIT_MIN_S: Final = 120.0
 COMPILING_TOLD_S: Final = 5.0  # how often it is said that the compiler is still at work
+WARNINGS_MAX: Final = 5  # lines about the definitions on the console; `linitctl verify` has them all
 BUGS_MAX: Final = 20  # faults of linit's own, within
 BUGS_WINDOW_S: Final = 10.0
 KERNEL: Final = "the kernel command line"
@@ -59,6 +61,7 @@ class Machine:
         """Find the plan, start the runlevel, then bring up the rest of linit while the first services run."""
         plan = self._plan()
         runlevel = known_runlevel(self._wishes.runlevel, plan, self._tell)
+        self._tell_faults(plan)
         supervisor = self._supervisor = self._assembly.begin(plan)
         form = texts.Form.fitting([service.name for service in plan.services], self._wants_colour())
         wishes = self._wishes
@@ -121,6 +124,18 @@ class Machine:
         if not problem:
             self._tell(f"compiled in {seconds(self._loop.time() - began_s)}")
         return problem
+
+    def _tell_faults(self, plan: Plan) -> None:
+        """What a person should know before the services start; errors show as failures, notes are for `verify`."""
+        names = {service.name for service in plan.services}
+        for name in self._wishes.want:
+            if name not in names:
+                self._tell(f"kernel command line: linit.want={name}: no such service")
+        warnings = [fault for fault in plan.faults if fault.severity is Severity.WARNING]
+        for fault in () if self._wishes.quiet else warnings[:WARNINGS_MAX]:
+            self._tell(f"warning: {fault}")
+        if len(warnings) > WARNINGS_MAX and not self._wishes.quiet:
+            self._tell(f"{count(len(warnings) - WARNINGS_MAX, 'more warning')}: linitctl verify")
 
     # -- the parts
 

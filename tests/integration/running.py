@@ -3,6 +3,7 @@ something that is told, and has a limit that only a hang reaches."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import selectors
@@ -73,10 +74,14 @@ class Running:
         self.wait(lambda: any(" listens on " in line for line in self.lines), "that it listens")
         self._connect()
         self.call("hello", client="tests", protocol=messages.PROTOCOL)
-        snapshot = self.call("subscribe")
-        for record in snapshot["services"]:
-            self.states.setdefault(record["name"], record["state"])
-        self.has_booted |= snapshot["boot_state"] == "running"
+        page = self.call("subscribe")
+        self.has_booted |= page["boot_state"] == "running"
+        while True:
+            for record in page["services"]:
+                self.states.setdefault(record["name"], record["state"])
+            if not page["more"]:
+                break
+            page = self.call("list", after=page["services"][-1]["name"])
 
     def boot(self, *options: str, **environment: str) -> None:
         """Start linit, and wait until everything is up or has failed."""
@@ -203,10 +208,12 @@ class Running:
         return list(seen)
 
     def log(self, name: str) -> str:
-        """What is in the log of a service, without times, old files first."""
-        files = sorted((self.folder / "log").glob(f"{name}.log*"), reverse=True)
-        lines = b"".join(file.read_bytes() for file in files).decode().splitlines()
-        return "\n".join(line[28:] for line in lines)
+        """What is in the log of a service, old files first, without times; what linit says begins with `linit: `."""
+        files = sorted((self.folder / "log").glob(f"{name}.log.*"))
+        files += [self.folder / "log" / f"{name}.log"]
+        data = b"".join(_content(file) for file in files)
+        fields = [line.split(" ", 4) for line in data.decode().split("\n")[:-1]]
+        return "\n".join(f"linit: {text}" if stream == "linit" else text for _, _, stream, _, text in fields)
 
     def story(self) -> str:
         """Everything a person needs to find out what happened."""
@@ -270,6 +277,15 @@ class Running:
             self.told.append((params["name"], params["text"]))
         elif frame[1] == messages.BOOT_FINISHED:
             self.has_booted = True
+
+
+def _content(file: Path) -> bytes:
+    """Of a file of the log, made small or not; nothing if there is none."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return gzip.decompress(data) if file.suffix == ".gz" else data
 
 
 def command(folder: Path, *options: str) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,7 +94,24 @@ def test_a_start_that_fails_is_explained_by_why_and_logs(linit: Running) -> None
     ran = ctl(linit, "start", "web")
     assert ran.status == 1
     assert "see: linitctl why web; linitctl logs web\n" in ran.err
-    assert "exited with status 3" in ctl(linit, "why", "web").out
+    linit.ask_until(lambda: "cannot open" in linit.log("db"), "the last line in the log")
+    told = re.sub(r"\S+Z ", "", ctl(linit, "why", "web").out)
+    services = linit.folder / "services"
+    assert re.sub(r"\d\d:\d\d:\d\d|\d+ s ago|\(linitctl [^)]*\)", "#", told) == (
+        f"web failed # (#): needs db, which failed ({services}/web.yaml:1:31). "
+        "It should be up: asked for by root # at #. "
+        "db failed # (#): exited with status 3. With restart: never it is not started again.\n"
+        "\n"
+        f"web    failed  needs db, which failed ({services}/web.yaml:1:31)\n"
+        "└─ db  failed  exited with status 3\n"
+        "\n"
+        "last lines of db:\n"
+        "cannot open the data directory\n"
+    )
+    output = json.loads(ctl(linit, "--json", "why", "web").out)["output"]
+    assert (output["name"], [each["text"] for each in output["lines"]]) == ("db", ["cannot open the data directory"])
+    past = ctl(linit, "why", "web", "--at", datetime.datetime.now().strftime("%H:%M:%S.%f")).out
+    assert "cannot open the data directory\n" in past.rpartition("last lines of db:\n")[2]
     assert "cannot open the data directory\n" in ctl(linit, "logs", "db").out
     assert "db" in ctl(linit, "list", "--failed").out
 
@@ -254,8 +273,8 @@ def test_a_need_that_would_never_come_true_is_refused_and_the_script_goes_on(lin
     linit.define("web", kind="oneshot", script=f"{as_command()} need db || echo status $?")
     linit.boot()
     assert ctl(linit, "start", "web").status == 0
+    linit.ask_until(lambda: "status 6" in linit.log("web"), "the last line in the log")
     said = ctl(linit, "logs", "web").out
-    assert "status 6\n" in said
     assert "web would wait for db (need); db needs web (" in said
     assert state(linit, "db") == "down"
 

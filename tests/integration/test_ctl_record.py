@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -14,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from linit.record.recording import load
+from linit.replay import interactive
+from linit.replay.stepper import Stepper
 from tests.integration.running import Running
 from tests.integration.test_ctl import ctl
 
@@ -81,7 +85,7 @@ def test_why_tells_of_another_time(lived: Running, tmp_path: Path) -> None:
     assert why("db", end_s, "--file", str(saved))[1].startswith("stopped by root (tests, pid ")
     spoken = ctl(lived, "why", "broken", "--at", f"{end_s:.3f}").out.splitlines()
     assert spoken[0].startswith("As of ")
-    assert spoken[1].startswith("broken failed 5 s ago: exited with status 7."), spoken
+    assert re.match(r"broken failed \d+ s ago \(", spoken[1]), spoken
 
 
 def test_the_boot_before_can_still_be_asked_about(lived: Running, tmp_path: Path) -> None:
@@ -142,6 +146,25 @@ def test_nothing_is_missing_after_the_log_process_was_killed_and_came_back(lived
     assert changes(replayed(lived, saved))[-len(lived.transitions) :] == lived.transitions
 
 
+def test_every_change_tells_its_cause_the_edge_and_who_asked(lived: Running, tmp_path: Path) -> None:
+    """Issue 3: event, edge, who asked (uid, pid, command)."""
+    saved = tmp_path / "boot.rec"
+    ctl(lived, "record", "save", str(saved))
+    steps = replayed(lived, saved)
+    (step,) = [each for each in steps if each["event"].startswith("request") and " stop db" in each["event"]]
+    asker = step["event"].partition("asked by ")[2]
+    assert re.fullmatch(r"root \(tests, pid \d+\)", asker)
+    later = [each for each in steps if each["number"] >= step["number"]]
+    changes = {each["name"]: each for step in reversed(later) for each in step["transitions"]}
+    web, db = changes["web"], changes["db"]
+    assert (web["after"], web["asked_by"], web["reason"]["of"]) == ("stopping", asker, "db")
+    assert re.fullmatch(rf"{lived.folder}/services/web.yaml:1:\d+", web["reason"]["place"])
+    assert (db["after"], db["asked_by"]) == ("stopping", asker)
+    told = ctl(lived, "replay", str(saved)).out.splitlines()
+    (down,) = [line.strip() for line in told if line.strip().startswith("web: stopping -> down (needs db")]
+    assert down == f"web: stopping -> down (needs db, which is down ({web['reason']['place']})); asked by {asker}"
+
+
 def test_one_steps_forward_and_back_on_a_terminal(lived: Running, tmp_path: Path) -> None:
     saved = tmp_path / "boot.rec"
     ctl(lived, "record", "save", str(saved))
@@ -167,3 +190,51 @@ def test_one_steps_forward_and_back_on_a_terminal(lived: Running, tmp_path: Path
             shown = shown[shown.index(f"\n{prompt}/{count}> ") + 1 :]
     assert process.wait(20) == 0
     os.close(near)
+
+
+@pytest.fixture
+def stopped(linit: Running, tmp_path: Path) -> Stepper:
+    """After the last event of a boot whose db was stopped."""
+    linit.define("db", **READY)
+    linit.define("web", **READY, need="db")
+    linit.boot()
+    linit.call("stop", names=["db"], wait=True)
+    saved = tmp_path / "boot.rec"
+    ctl(linit, "record", "save", str(saved))
+    stepper = Stepper(load(str(saved)))
+    stepper.go_to(len(stepper.recording.entries))
+    return stepper
+
+
+def typed(stepper: Stepper, *lines: str) -> list[str]:
+    """What is shown when a person types these lines and then q; without the help at the beginning."""
+    left, shown = [*lines, "q"], list[str]()
+    interactive.run(stepper, lambda _prompt: left.pop(0), lambda text: shown.append(str(text)))
+    assert left == []
+    return shown[2:]
+
+
+def test_states_tells_where_every_service_was(stopped: Stepper) -> None:
+    states = typed(stopped, "states")
+    by = r"root \(tests, pid \d+\)"
+    assert re.fullmatch(rf"db: down \(stopped by {by}\)", states[0])
+    assert [line.partition(" (")[0] for line in states] == ["db: down", "default: up", "web: down"]
+    assert [line.partition(" (")[0] for line in typed(stopped, "goto 0", "states")[1:]] == [
+        "db: down", "default: down", "web: down",
+    ]  # fmt: skip
+
+
+def test_why_tells_the_chain_at_that_moment(stopped: Stepper) -> None:
+    web, db = typed(stopped, "why web")
+    assert web.startswith("web: down (needs db, which is down (")
+    assert re.fullmatch(r"db: down \(stopped by root \(tests, pid \d+\)\)", db)
+    assert typed(stopped, "goto 0", "why web")[1:] == ["web: down (nothing has asked for it)"]
+    assert typed(stopped, "why bew") == ["no service is called 'bew' here"]
+
+
+def test_an_empty_line_is_the_last_command_again_and_nonsense_shows_the_help(stopped: Stepper) -> None:
+    typed(stopped, "p", "", "")
+    assert stopped.number == len(stopped.recording.entries) - 3
+    assert typed(stopped, "dance") == [interactive.HELP.rstrip()]
+    assert typed(stopped, "n many") == ["found 'many', expected a number of events"]
+    assert typed(stopped, "goto soon")[0].startswith("found 'soon', expected seconds since the boot")

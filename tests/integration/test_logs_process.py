@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gzip
 import os
 import re
 import select
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgpack
@@ -18,7 +21,7 @@ import pytest
 
 import linit
 
-LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z (.*)")
+LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d+ ([a-z.]+) \d+ (.*)")
 PATIENCE_S = 20.0
 FULL_LINE = b"x" * 4095
 
@@ -26,23 +29,22 @@ FULL_LINE = b"x" * 4095
 class Logger:
     """PID 1's side of a log process. What is waited for has a deadline."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.control, far_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-m", "linit.logs"],
-            {"LINIT_LOG_DIR": str(folder), "PYTHONPATH": str(Path(linit.__file__).parent.parent)},
+            {"LINIT_LOG_DIR": str(folder), "PYTHONPATH": str(Path(linit.__file__).parent.parent), **environment},
             file_actions=[(os.POSIX_SPAWN_DUP2, far_end.fileno(), 3)],
         )
         far_end.close()
         self.pidfd = os.pidfd_open(self.pid)
 
-    def say(self, *message: str) -> None:
+    def say(self, *message: str | int) -> None:
         self.control.send(msgpack.packb(list(message)))
 
-    def give_pipe(self, service: str, reading_end: int) -> None:
-        socket.send_fds(self.control, [msgpack.packb(["pipe", service])], [reading_end])
+    def give_pipe(self, service: str, reading_end: int, stream: str = "out", value: str = "", pid: int = 0) -> None:
+        socket.send_fds(self.control, [msgpack.packb(["pipe", service, stream, value, pid])], [reading_end])
 
     def wait_end(self) -> int:
         """Its exit status, or minus the signal that killed it."""
@@ -72,8 +74,8 @@ def start(tmp_path: Path) -> Iterator[type[Logger]]:
     started: list[Logger] = []
 
     class Started(Logger):
-        def __init__(self, folder: Path) -> None:
-            super().__init__(folder)
+        def __init__(self, folder: Path, **environment: str) -> None:
+            super().__init__(folder, **environment)
             started.append(self)
 
     yield Started
@@ -91,12 +93,12 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def texts(file: Path) -> list[bytes]:
-    """The lines of a log without their times; each must have one."""
+    """The lines of a log without what stands before them; linit's own begin with `linit: `."""
     found = []
-    for line in file.read_bytes().splitlines():
+    for line in file.read_bytes().split(b"\n")[:-1]:
         match = LINE.fullmatch(line)
         assert match, line
-        found.append(match[1])
+        found.append(b"linit: " + match[2] if match[1] == b"linit" else match[2])
     return found
 
 
@@ -130,7 +132,7 @@ def test_a_line_is_taken_without_anybody_asking(start: type[Logger], tmp_path: P
     logger.give_pipe("web", pipe[0])
     wait_taken(pipe[1])
     logger.kill()  # whatever is in the file now was written before the pipe was read again
-    assert (tmp_path / "log/web.log").exists() or (tmp_path / "log/.spool/web.log.0").stat().st_size > 4096
+    assert (tmp_path / "log/web.log").exists() or (tmp_path / "log/.spool/web.log.out.0").stat().st_size > 4096
 
 
 def fill(writing_end: int) -> None:
@@ -240,3 +242,234 @@ def test_a_killed_log_process_costs_no_line(start: type[Logger], tmp_path: Path,
             logger.give_pipe("web", pipe[0])
     assert logger.close() == 0
     assert texts(tmp_path / "log/web.log") == lines
+
+
+# -- /run, the early boot, full disks
+
+
+def test_lines_of_the_early_boot_are_kept_and_nobody_waits(
+    start: type[Logger], tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    """The root is read-only, /run is there: far more than a pipe holds is read, and killing costs no line of it."""
+    (tmp_path / "mnt").symlink_to("/proc/linit-not-there")
+    environment = {"LINIT_RUN_DIR": str(tmp_path / "run")}
+    logger = start(tmp_path / "mnt/log", **environment)
+    logger.give_pipe("web", pipe[0])
+    lines = [b"line %05d" % number for number in range(8_000)]
+    feed(pipe[1], lines[:6_000])
+    logger.kill()
+    logger = start(tmp_path / "mnt/log", **environment)
+    logger.give_pipe("web", pipe[0])
+    feed(pipe[1], lines[6_000:])
+    (tmp_path / "new").symlink_to(tmp_path)
+    (tmp_path / "new").replace(tmp_path / "mnt")
+    logger.say("writable")
+    assert logger.close() == 0
+    assert texts(tmp_path / "log/web.log") == lines
+    assert list((tmp_path / "run/log").iterdir()) == []
+
+
+def feed(writing_end: int, lines: list[bytes]) -> None:
+    """Write everything; what is waited for is that somebody reads."""
+    data = memoryview(b"".join(line + b"\n" for line in lines))
+    os.set_blocking(writing_end, False)
+    sent = 0
+    while sent < len(data):
+        assert select.select([], [writing_end], [], PATIENCE_S)[1], "the pipe is full and nobody reads it"
+        sent += os.write(writing_end, data[sent : sent + 4096])
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB: tmpfs(5). Only root may have one."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    argv = ["mount", "-t", "tmpfs", "-o", "size=256k", "tiny", str(place)]
+    made = subprocess.run(argv, capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_on_a_full_disk_services_go_on_and_the_loss_is_counted_and_told(
+    start: type[Logger], tmp_path: Path, tiny: Path, pipe: tuple[int, int]
+) -> None:
+    """Told when it is over, though the service has nothing more to say."""
+    logger = start(tiny / "log", LINIT_RUN_DIR=str(tmp_path / "run"))
+    logger.give_pipe("web", pipe[0])
+    lines = [b"line %05d " % number + b"x" * 88 for number in range(10_000)]
+    (tiny / "ballast").write_bytes(b"x" * 100_000)
+    feed(pipe[1], lines)  # a megabyte: nobody stands still
+    wait_empty(pipe[0])
+    (tiny / "ballast").unlink()
+    wait_for(lambda: b" linit: dropped " in b"\n " + b"\n ".join(texts(tiny / "log/web.log")), "the count")
+    assert logger.close() == 0
+    kept = texts(tiny / "log/web.log")
+    told = [line for line in kept if line.startswith(b"linit: ")]
+    counts = [int(match[1]) for line in told if (match := re.match(rb"linit: dropped (\d+) lines: ", line))]
+    assert len(counts) == len(told)
+    own = [line for line in kept if line not in told]
+    assert own == [line for line in lines if line in set(own)], "what is kept is whole and in order"
+    assert len(own) + sum(counts) == len(lines)
+
+
+def test_a_folder_made_read_only_loses_nothing_silently(
+    start: type[Logger], tmp_path: Path, tiny: Path, pipe: tuple[int, int]
+) -> None:
+    """mount(8), remount: as the kernel does after an error of the disk."""
+    logger = start(tiny / "log", LINIT_RUN_DIR=str(tmp_path / "run"))
+    logger.give_pipe("web", pipe[0])
+    feed(pipe[1], [b"before"])
+    wait_for((tiny / "log/web.log").exists, "the first line")
+    logger.kill()  # or its open files forbid the remount
+    subprocess.run(["mount", "-o", "remount,ro", str(tiny)], check=True)
+    logger = start(tiny / "log", LINIT_RUN_DIR=str(tmp_path / "run"))
+    logger.give_pipe("web", pipe[0])
+    feed(pipe[1], [b"meanwhile %05d" % number for number in range(20_000)])
+    wait_empty(pipe[0])
+    subprocess.run(["mount", "-o", "remount,rw", str(tiny)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=8m", str(tiny)], check=True)
+    logger.say("writable")
+    assert logger.close() == 0
+    first, *found = texts(tiny / "log/web.log")
+    own = [line for line in found if not line.startswith(b"linit: ")]
+    counts = [re.match(rb"linit: dropped (\d+) lines: .* cannot be written", line) for line in found if line not in own]
+    lost = sum(int(match[1]) for match in counts if match)
+    assert first == b"before"
+    assert own == [b"meanwhile %05d" % number for number in range(lost, 20_000)], "the oldest go where /run is small"
+
+
+def wait_empty(reading_end: int) -> None:
+    wait_for(lambda: not select.select([reading_end], [], [], 0)[0], "that the pipe is read")
+
+
+def wait_for(is_so: Callable[[], object], what: str) -> None:
+    """Until it is so, where nobody tells."""
+    until_s = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < until_s, f"waited {PATIENCE_S:g} s for {what}"
+        select.select([], [], [], 0.01)
+
+
+# -- floods
+
+
+def test_a_flood_is_bounded_and_told_and_the_others_are_not_disturbed(
+    start: type[Logger], tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    (tmp_path / "conf").write_text("flood 1M\nflood_window 1h\n")
+    quiet_end, quiet_writer = os.pipe()
+    logger = start(tmp_path / "log", LINIT_RUN_DIR=str(tmp_path / "run"), LINIT_LOG_LIMITS=str(tmp_path / "conf"))
+    logger.give_pipe("loud", pipe[0])
+    logger.give_pipe("quiet", quiet_end)
+    loud, quiet = [b"x" * 99] * 30_000, [b"quiet %d" % number for number in range(100)]
+    for number, line in enumerate(quiet):
+        feed(pipe[1], loud[300 * number : 300 * (number + 1)])
+        feed(quiet_writer, [line])
+    assert logger.close() == 0
+    for fd in (quiet_end, quiet_writer):
+        os.close(fd)
+    assert texts(tmp_path / "log/quiet.log") == quiet
+    *kept, told = texts(tmp_path / "log/loud.log")
+    assert set(kept) == {b"x" * 99}
+    assert len(kept) * 100 <= 1 << 20
+    assert told == b"linit: dropped %d lines: more than 1 MiB in 3600 s" % (30_000 - len(kept))
+
+
+def test_each_pipe_gets_its_turn_however_much_another_writes(
+    start: type[Logger], tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    """A writer that never lets its pipe run empty: the line of another comes through all the same."""
+    quiet_end, quiet_writer = os.pipe()
+    (tmp_path / "conf").write_text("rotate 1M\ntotal 4M\nflood 0\npack 0\n")
+    logger = start(tmp_path / "log", LINIT_RUN_DIR=str(tmp_path / "run"), LINIT_LOG_LIMITS=str(tmp_path / "conf"))
+    logger.give_pipe("loud", pipe[0])
+    logger.give_pipe("quiet", quiet_end)
+    yes = subprocess.Popen(["yes"], stdout=pipe[1])
+    try:
+        for number in range(20):
+            os.write(quiet_writer, b"quiet %d\n" % number)
+            wait_empty(quiet_end)
+    finally:
+        yes.kill()
+        yes.wait()
+    assert logger.close() == 0
+    for fd in (quiet_end, quiet_writer):
+        os.close(fd)
+    assert texts(tmp_path / "log/quiet.log") == [b"quiet %d" % number for number in range(20)]
+    # The flood costs its own history only: the total is kept to.
+    assert sum(path.stat().st_size for path in (tmp_path / "log").iterdir() if path.is_file()) < 6 << 20
+
+
+# -- old files
+
+
+def test_old_files_are_made_small_while_lines_go_on(
+    start: type[Logger], tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    (tmp_path / "conf").write_text("rotate 256K\n")
+    logger = start(tmp_path / "log", LINIT_RUN_DIR=str(tmp_path / "run"), LINIT_LOG_LIMITS=str(tmp_path / "conf"))
+    logger.give_pipe("web", pipe[0])
+    lines = [b"line %06d" % number for number in range(40_000)]
+    feed(pipe[1], lines)
+    folder = tmp_path / "log"
+    wait_for(lambda: not list(folder.glob("web.log.??????")) and list(folder.glob("*.gz")), "the last file made small")
+    assert logger.close() == 0
+    for packed in sorted(folder.glob("web.log.*.gz")):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+    found = [line for path in sorted(folder.glob("web.log.??????")) for line in texts(path)]
+    assert found + texts(folder / "web.log") == lines
+
+
+# -- who wrote it
+
+
+def test_a_line_bears_the_boot_the_stream_and_the_pid(
+    start: type[Logger], tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    for key in ("first", "second"):
+        logger = start(tmp_path / "log", LINIT_RUN_DIR=str(tmp_path / "run"), LINIT_LOG_BOOT=key)
+        logger.give_pipe("web", pipe[0], "err", "", 41)
+        os.write(pipe[1], key.encode() + b"\n")
+        logger.say("main", "web", 42)
+        assert logger.close() == 0
+    fields = [line.split(b" ", 4)[1:] for line in (tmp_path / "log/web.log").read_bytes().splitlines()]
+    assert [(boot, stream, text) for boot, stream, _, text in fields] == [
+        (b"1", b"err", b"first"),
+        (b"2", b"err", b"second"),
+    ]
+    assert {pid for _, _, pid, _ in fields} <= {b"41", b"42"}
+
+
+# -- the kernel
+
+
+def test_the_messages_of_the_kernel_are_in_the_store_once_each(start: type[Logger], tmp_path: Path) -> None:
+    """/dev/kmsg gives the whole ring to each reader: who comes after a kill must not write it again."""
+    one, two = f"linit-test {os.getpid()}: one".encode(), f"linit-test {os.getpid()}: two".encode()
+    try:
+        speak(one)
+    except OSError:
+        pytest.skip("no kernel log here")
+    environment = {"LINIT_RUN_DIR": str(tmp_path / "run"), "LINIT_LOG_KERNEL": "1"}
+    logger = start(tmp_path / "log", **environment)
+    wait_for(lambda: one in content(tmp_path / "log/kernel.log"), "the kernel's first message")
+    logger.kill()
+    speak(two)
+    logger = start(tmp_path / "log", **environment)
+    wait_for(lambda: two in content(tmp_path / "log/kernel.log"), "the kernel's second message")
+    assert logger.close() == 0
+    lines = (tmp_path / "log/kernel.log").read_bytes().splitlines()
+    ours = [line.split(b" ", 2)[2] for line in lines if one in line or two in line]
+    assert ours == [b"user.warning 0 " + one, b"user.warning 0 " + two], "once each"
+
+
+def speak(text: bytes) -> None:
+    """Into the kernel's log. Without its newline a record is held back: more could follow."""
+    with open("/dev/kmsg", "wb", buffering=0) as kmsg:
+        kmsg.write(b"<12>" + text + b"\n")
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from linit.model.place import Place
@@ -11,6 +11,7 @@ from linit.model.service import (
     Command,
     Dependency,
     EdgeKind,
+    Execution,
     Kind,
     Plan,
     Readiness,
@@ -26,17 +27,26 @@ RUN = Command(("/bin/daemon",), WRITTEN)
 
 
 def service(name: str, **keys: Any) -> Service:
-    """A definition from short keys: the edges by name, `kind`, `ready=True`, `restart="always"`, fields by their own
-    names. A virtual name is made by `kind="virtual", provided_by=[...]`."""
+    """A definition from short keys: the edges by name, `kind`, `ready=True`, `restart="always"`, `tty="/dev/tty1"`,
+    `pre`, `post`, `stop`, `reload=True` for one command each, fields by their own names. A virtual name is made by
+    `kind="virtual", provided_by=[...]`."""
     edges = tuple(Dependency(EDGES[key], on, WRITTEN) for key in list(keys) if key in EDGES for on in keys.pop(key))
     kind = Kind(keys.pop("kind", "process"))
     restart = keys.pop("restart", "never")
     if isinstance(restart, str):
         restart = Restart(RestartPolicy(restart), delay_s=1.0, limit=3, window_s=60.0)
     readiness = Readiness(ReadinessKind.NOTIFY) if keys.pop("ready", False) else Readiness()
+    for role in ("pre", "post", "stop"):
+        if keys.get(role) is True:
+            keys[role] = (RUN,)
+    if keys.get("reload") is True:
+        keys["reload"] = RUN
+    if "tty" in keys:
+        keys["execution"] = Execution(tty=keys.pop("tty"))
     has_run = kind in (Kind.PROCESS, Kind.ONESHOT)
     keys.setdefault("run", RUN if has_run else None)
-    keys.setdefault("digest", f"{kind}{edges}{restart}")
+    meaning = {key: value for key, value in keys.items() if key != "runlevels"}
+    keys.setdefault("digest", f"{kind}{edges}{restart}{readiness}{meaning}")
     return Service(name, WRITTEN, kind=kind, dependencies=edges, restart=restart, readiness=readiness, **keys)
 
 
@@ -46,39 +56,44 @@ def plan(services: Mapping[str, Any]) -> Plan:
 
 
 def random_plan(rng: random.Random, size: int) -> Plan:
-    """Services with every kind of edge, acyclic by construction: an edge points at an earlier number, and those that
+    """What `random_services` draws, as a plan."""
+    return plan(random_services(rng, [f"s{number:02}" for number in range(size)]))
+
+
+def random_services(rng: random.Random, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Services with every kind of edge, acyclic by construction: an edge points at an earlier name, and those that
     need a virtual name come after all that provide it."""
-    names = [f"s{number:02}" for number in range(size)]
-    third = size // 3 + 1
-    services = [_random_service(rng, name, names[:number], number > third) for number, name in enumerate(names)]
+    third = len(names) // 3 + 1
+    services = {name: random_service(rng, names[:at], at > third) for at, name in enumerate(names)}
     providers = sorted(rng.sample(names[:third], min(third, rng.randint(1, 3))))
-    virtual = service("virtual", kind="virtual", provided_by=providers)
-    runlevel = service("default", kind="runlevel", want=[name for name in names if rng.random() < 0.7])
-    return Plan(tuple(sorted([*services, virtual, runlevel], key=lambda each: each.name)))
+    services["virtual"] = {"kind": "virtual", "provided_by": providers}
+    services["default"] = {"kind": "runlevel", "want": [name for name in names if rng.random() < 0.7]}
+    return services
 
 
-def _random_service(rng: random.Random, name: str, earlier: list[str], may_use_virtual: bool) -> Service:
-    edges: dict[str, list[str]] = {}
+def random_service(rng: random.Random, earlier: Sequence[str], may_use_virtual: bool) -> dict[str, Any]:
+    """One of them, as short keys; what goes without saying is left out."""
+    keys: dict[str, Any] = {}
     for key, chance in (("need", 0.5), ("bind", 0.15), ("want", 0.2), ("use", 0.2), ("after", 0.3)):
         if earlier and rng.random() < chance:
-            edges[key] = rng.sample(earlier, min(len(earlier), rng.randint(1, 2)))
-    hard = set(edges.get("need", [])) | set(edges.get("bind", []))
+            keys[key] = rng.sample(earlier, min(len(earlier), rng.randint(1, 2)))
+    hard = {*keys.get("need", ()), *keys.get("bind", ())}
     if earlier and rng.random() < 0.08:
-        edges["conflicts"] = [other for other in rng.sample(earlier, 1) if other not in hard]
+        keys["conflicts"] = [other for other in rng.sample(earlier, 1) if other not in hard]
     if may_use_virtual and rng.random() < 0.4:
-        edges.setdefault(rng.choice(["need", "need", "bind", "want", "use"]), []).append("virtual")
+        keys.setdefault(rng.choice(["need", "need", "bind", "want", "use"]), []).append("virtual")
     kind = rng.choice(["process", "process", "process", "oneshot", "target"])
-    return service(
-        name,
-        kind=kind,
-        ready=rng.random() < 0.6,
-        restart=rng.choice(["never", "on_failure", "always"]),
-        pre=(RUN,) if kind != "target" and rng.random() < 0.2 else (),
-        post=(RUN,) if kind != "target" and rng.random() < 0.1 else (),
-        stop=(RUN,) if kind == "oneshot" and rng.random() < 0.5 else (),
-        start_timeout_s=rng.choice([5.0, 20.0]),
-        stop_timeout_s=rng.choice([1.0, 5.0]),
-        stop_when_unneeded=rng.random() < 0.1,
-        idle_s=rng.choice([0.0, 0.0, 0.0, 0.0, 2.0]) if kind == "process" else 0.0,
-        **edges,
-    )
+    drawn = {
+        "kind": kind,
+        "ready": rng.random() < 0.6,
+        "restart": rng.choice(["never", "on_failure", "always"]),
+        "pre": kind != "target" and rng.random() < 0.2,
+        "post": kind != "target" and rng.random() < 0.1,
+        "stop": kind == "oneshot" and rng.random() < 0.5,
+        "start_timeout_s": rng.choice([5.0, 20.0]),
+        "stop_timeout_s": rng.choice([1.0, 5.0]),
+        "stop_when_unneeded": rng.random() < 0.1,
+        "idle_s": rng.choice([0.0, 0.0, 0.0, 0.0, 2.0]) if kind == "process" else 0.0,
+    }
+    unsaid = {"kind": "process", "restart": "never"}
+    return keys | {key: value for key, value in drawn.items() if value and value != unsaid.get(key)}

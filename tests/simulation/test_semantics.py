@@ -12,22 +12,10 @@ from linit.engine.simulator import Behaviour, Simulator
 from linit.model.service import StopStep
 from linit.model.state import Finish, Outcome, Role, UnitState
 from tests.simulation.graphs import RUN, plan
+from tests.simulation.worlds import answer, reason, world
 
 UP, DOWN, FAILED, WAITING = UnitState.UP, UnitState.DOWN, UnitState.FAILED, UnitState.WAITING
 BACKOFF, STARTING, STOPPING = UnitState.BACKOFF, UnitState.STARTING, UnitState.STOPPING
-
-
-def world(behaviours: dict[str, Behaviour] | None = None, **services: dict[str, Any]) -> Simulator:
-    return Simulator(plan(services), behaviours=behaviours or {})
-
-
-def reason(simulator: Simulator, name: str) -> str:
-    return str(simulator.engine.units[name].reason)
-
-
-def answer(simulator: Simulator, number: int) -> effects.Answer:
-    (only,) = simulator.answers[number]
-    return only
 
 
 def test_need_pulls_in_and_waits_until_it_is_up() -> None:
@@ -532,95 +520,6 @@ def test_a_running_service_that_is_enabled_is_not_out_of_date() -> None:
     assert (unit.service.runlevels, unit.is_outdated, unit.state) == (("default",), False, UP)
 
 
-def slow_web(**services: dict[str, Any]) -> Simulator:
-    """`web` is starting, and its script has time to ask for something."""
-    w = world({"web": Behaviour(takes_s=30.0), "db": Behaviour(takes_s=2.0)}, web={"kind": "oneshot"}, **services)
-    w.request(Verb.START, "web")
-    w.run(until_s=1.0)
-    return w
-
-
-def test_a_start_script_can_need_what_it_finds_out() -> None:
-    """`linitctl need`: pulls it in, and returns when it is up."""
-    w = slow_web(db={"ready": True})
-    number = w.request(Verb.NEED, "db", caller="web")
-    assert reason(w, "web") == "waits for db, which its script asked for"
-    w.run(until_s=5.0)
-    assert answer(w, number).outcome is Outcome.DONE
-    w.run()
-    assert w.states() == {"web": "up", "db": "up"}
-    w.trace.clear()
-    w.request(Verb.STOP, "db")
-    w.run()
-    assert w.transitions(DOWN) == ["web", "db"], "from then on it is a need like any other"
-
-
-def test_what_a_script_needs_and_does_not_get_fails_its_service() -> None:
-    w = slow_web(db={"kind": "oneshot"})
-    w.behaviours["db"] = Behaviour(status=256)
-    number = w.request(Verb.NEED, "db", caller="web")
-    w.run()
-    assert answer(w, number).outcome is Outcome.FAILED
-    assert w.states() == {"web": "failed", "db": "failed"}
-    assert reason(w, "web") == "needs db, which failed (at run time, by tester)"
-
-
-def test_a_want_of_a_script_that_fails_is_no_failure() -> None:
-    w = slow_web(db={"kind": "oneshot"})
-    w.behaviours["db"] = Behaviour(status=256)
-    number = w.request(Verb.WANT, "db", caller="web")
-    w.run()
-    assert answer(w, number).outcome is Outcome.DONE
-    assert w.states() == {"web": "up", "db": "failed"}
-
-
-def test_a_wait_that_would_close_a_loop_is_refused_at_once_with_the_loop() -> None:
-    w = slow_web(db={"need": ["pool"]}, pool={"need": ["web"]})
-    number = w.request(Verb.NEED, "db", caller="web")
-    (result,) = answer(w, number).results
-    assert result == (
-        "db",
-        Outcome.REFUSED,
-        "web would wait for db (need); db needs pool (test.yaml:1:1); pool needs web (test.yaml:1:1)",
-    )
-    w.run()
-    assert w.states() == {"web": "up", "db": "down", "pool": "down"}, "the script goes on"
-
-
-def test_a_loop_of_two_scripts_that_wait_for_each_other_is_refused() -> None:
-    w = world({name: Behaviour(takes_s=30.0) for name in "ab"}, a={"kind": "oneshot"}, b={"kind": "oneshot"})
-    w.request(Verb.START, "a", "b")
-    w.run(until_s=1.0)
-    first = w.request(Verb.START, "b", caller="a")
-    second = w.request(Verb.START, "a", caller="b")
-    assert w.answers[first] == []
-    assert answer(w, second).results[0][1:] == (
-        Outcome.REFUSED,
-        "b would wait for a (start); a waits for b (linitctl start)",
-    )
-    w.run()
-    assert answer(w, first).outcome is Outcome.DONE
-
-
-def test_a_script_cannot_wait_for_a_stop_that_must_wait_for_its_own() -> None:
-    w = world({"web": Behaviour(takes_s=30.0)}, db={}, web={"kind": "oneshot", "need": ["db"]})
-    w.request(Verb.START, "web")
-    w.run(until_s=1.0)
-    number = w.request(Verb.STOP, "db", caller="web")
-    (result,) = answer(w, number).results
-    assert result[1:] == (
-        Outcome.REFUSED,
-        "web would wait for db (stop); db must wait until web is down, which needs db (test.yaml:1:1)",
-    )
-
-
-def test_only_a_service_that_runs_can_find_out_that_it_needs_something() -> None:
-    w = world(web={}, db={})
-    number = w.request(Verb.NEED, "db", caller="web")
-    assert answer(w, number).outcome is Outcome.FAILED
-    assert w.state("db") is DOWN
-
-
 def test_a_provider_that_somebody_stopped_does_not_take_over() -> None:
     w = mail()
     w.request(Verb.START, "postfix")
@@ -651,14 +550,3 @@ def test_a_provider_that_is_to_go_provides_no_more_for_those_who_start_in_that_m
     assert w.state("late") is WAITING
     w.run()
     assert w.transitions(UP)[-3:] == ["mta", "late", "then"]
-
-
-def test_a_login_may_take_down_the_service_that_it_came_in_by() -> None:
-    """An up service waits for none of its processes: `linitctl restart sshd` over ssh ends with the session."""
-    w = world(net={}, sshd={"need": ["net"]})
-    w.request(Verb.START, "sshd")
-    w.run()
-    for verb, name in ((Verb.RESTART, "sshd"), (Verb.STOP, "net"), (Verb.START, "sshd")):
-        number = w.request(verb, name, caller="sshd")
-        w.run()
-        assert answer(w, number).outcome is Outcome.DONE, verb

@@ -22,6 +22,7 @@ from linit.control.authorisation import Peer
 from linit.control.server import ControlServer
 from linit.engine import effects, events
 from linit.engine.engine import Engine
+from linit.engine.unit import Unit
 from linit.model.paths import Paths
 from linit.model.place import Place
 from linit.model.service import Command, Dependency, EdgeKind, Kind, Plan, Readiness, ReadinessKind, Service
@@ -117,7 +118,7 @@ class FakeSupervisor:
     """Does what the runtime does, to processes that exist only as numbers.
 
     `held` services never say that they are ready; `exits` gives the wait status with which a process ends at once;
-    `stubborn` ones ignore every signal but KILL.
+    `stubborn` ones ignore every signal but KILL, the commands of `hanging` ones do not end.
     """
 
     def __init__(self, plan: Plan, loop: StepLoop) -> None:
@@ -126,12 +127,15 @@ class FakeSupervisor:
         self.held: set[str] = set()
         self.exits: dict[str, int] = {}
         self.stubborn: set[str] = set()
+        self.hanging: set[str] = set()
         self.signals: list[tuple[str, int, str]] = []
         self.asked_by: list[str] = []
         self.caller = ""  # the service that whoever asks is a process of
+        self.held_claims: tuple[int, ...] = ()  # to locks, of whoever asks
         self.finished: list[Finish] = []
         self.next_plan: Plan | None = None
         self.status_texts: dict[str, str] = {}
+        self.usages: dict[str, dict[str, Any]] = {}
         self._last_pid = 100
         self._last_id = 0
         self._answers: dict[int, Callable[[effects.Answer], object]] = {}
@@ -156,11 +160,49 @@ class FakeSupervisor:
         only: bool = False,
         caller: str = "",
         waits: bool = True,
+        held: tuple[int, ...] = (),
     ) -> None:
+        number = self._expect(by, on_answer)
+        self.dispatch(events.Request(number, verb, names, by, cascade, only, caller, waits, held))
+
+    def run(
+        self,
+        service: Service,
+        by: str,
+        on_answer: Callable[[effects.Answer], object],
+        *,
+        caller: str = "",
+        waits: bool = True,
+        held: tuple[int, ...] = (),
+    ) -> None:
+        number = self._expect(by, on_answer)
+        self.dispatch(events.RunTransient(number, service, by, caller, waits, held))
+
+    def lock(
+        self,
+        name: str,
+        by: str,
+        on_answer: Callable[[effects.Answer], object],
+        *,
+        pid: int = 0,
+        caller: str = "",
+        waits: bool = True,
+    ) -> int:
+        number = self._expect(by, on_answer)
+        self.dispatch(events.LockAsked(number, name, by, caller, waits))
+        return number
+
+    def unlock(self, number: int) -> None:
+        self.dispatch(events.LockReleased(number))
+
+    def locks_of(self, pid: int) -> tuple[int, ...]:
+        return self.held_claims
+
+    def _expect(self, by: str, on_answer: Callable[[effects.Answer], object]) -> int:
         self.asked_by.append(by)
         self._last_id += 1
         self._answers[self._last_id] = on_answer
-        self.dispatch(events.Request(self._last_id, verb, names, by, cascade, only, caller, waits))
+        return self._last_id
 
     def unit_of(self, pid: int) -> str:
         return self.caller
@@ -179,6 +221,9 @@ class FakeSupervisor:
 
     def status_text(self, name: str) -> str:
         return self.status_texts.get(name, "")
+
+    def usage(self, unit: Unit) -> dict[str, Any]:
+        return self.usages.get(unit.name, {})
 
     def shutdown(self, finish: Finish, by: str) -> None:
         self.asked_by.append(by)
@@ -224,7 +269,7 @@ class FakeSupervisor:
         self._events.append(events.Spawned(definition.name, role, self._last_pid))
         if definition.name in self.exits:
             self._events.append(events.Exited(definition.name, role, self.exits[definition.name]))
-        elif role is not Role.MAIN or definition.kind is Kind.ONESHOT:
+        elif definition.name not in self.hanging and (role is not Role.MAIN or definition.kind is Kind.ONESHOT):
             self._events.append(events.Exited(definition.name, role, 0))
 
 
@@ -390,16 +435,15 @@ class Running:
 
     def text(self, index: int) -> str:
         """What it has written until now: 0 standard output, 1 standard error."""
-        return os.pread(self.files[index].fileno(), 1 << 20, 0).decode()
+        return os.pread(self.files[index].fileno(), 1 << 26, 0).decode()
 
 
 class Ran:
-    """What a run of linitctl left behind. Who asked is told as WHO: pid and user are not the same each time."""
+    """What a run of linitctl left behind. Not the same each time: who asked is told as WHO, moments as CLOCK."""
 
     def __init__(self, status: int, out: str, err: str) -> None:
         self.status = status
-        self.out = re.sub(r"(root|uid \d+) \([^()]*, pid \d+\)", "WHO", out)
-        self.err = re.sub(r"(root|uid \d+) \([^()]*, pid \d+\)", "WHO", err)
+        self.out, self.err = map(_repeatable, (out, err))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ran) and (self.status, self.out, self.err) == (other.status, other.out, other.err)
@@ -408,6 +452,11 @@ class Ran:
 
     def __repr__(self) -> str:
         return f"status {self.status}\n{self.out}--\n{self.err}"
+
+
+def _repeatable(text: str) -> str:
+    text = re.sub(r"(\d{4}-\d\d-\d\d )?\b\d\d:\d\d:\d\d\b", "CLOCK", text)
+    return re.sub(r"(root|uid \d+) \([^()]*, pid \d+\)", "WHO", text)
 
 
 @contextmanager

@@ -108,6 +108,37 @@ def test_status_of_a_service_shows_everything_about_it() -> None:
         )
 
 
+def test_status_shows_what_a_service_uses_with_peaks_and_limits() -> None:
+    used = {
+        "cpu_s": 75.0, "memory_bytes": 3 << 19, "memory_peak_bytes": 5 << 20, "memory_max_bytes": 64 << 20,
+        "read_bytes": 1000, "written_bytes": 3 << 30, "tasks": 3, "tasks_peak": 7, "tasks_max": None, "lost": "",
+        "unenforced": "",
+    }  # fmt: skip
+    with world(*SMALL_SYSTEM) as here:
+        here.supervisor.usages["nginx"] = used
+        assert booted(here).ctl("status", "nginx").out.partition("  command ")[0].splitlines()[4:] == [
+            "  cpu time     1 min 15 s",
+            "  memory       1.5 MiB, at most 5.0 MiB so far, limit 64.0 MiB",
+            "  io           1000 B read, 3.0 GiB written",
+            "  tasks        3, at most 7 so far",
+        ]
+
+
+def test_status_says_what_its_figures_lack_and_that_limits_are_not_in_force() -> None:
+    unknown = dict.fromkeys(
+        ("cpu_s", "memory_peak_bytes", "memory_max_bytes", "read_bytes", "written_bytes", "tasks_peak", "tasks_max")
+    )
+    used = {**unknown, "memory_bytes": 1 << 20, "tasks": 1, "lost": "no cgroup: added up", "unenforced": "no cgroup v2"}
+    with world(*SMALL_SYSTEM) as here:
+        here.supervisor.usages["nginx"] = used
+        assert booted(here).ctl("status", "nginx").out.partition("  command ")[0].splitlines()[4:] == [
+            "  memory       1.0 MiB",
+            "  tasks        1",
+            "  figures      no cgroup: added up",
+            "  limits       not in force: no cgroup v2",
+        ]
+
+
 def test_status_without_a_name_shows_the_system() -> None:
     fault = Fault(Severity.ERROR, Place("services/x.yaml", 1, 1), "run", "7", "a command", service="x")
     with world(*SMALL_SYSTEM, faults=(fault,)) as here:
@@ -227,14 +258,18 @@ def test_why_is_a_paragraph_and_the_chain_to_the_root_cause() -> None:
         booted(here)
         assert here.ctl("why", "php") == Ran(
             0,
-            "php failed 1 min 1 s ago: needs nginx, which failed (services/php.yaml:3:3). "
-            "It should be up: wanted by runlevel default (runlevels/default/php). "
-            "nginx failed 1 min 1 s ago: needs net, which failed (services/nginx.yaml:3:3). "
-            "net failed 1 min 1 s ago: exited with status 1.\n"
+            "php failed 1 min 1 s ago (CLOCK): needs nginx, which failed (services/php.yaml:3:3). "
+            "It should be up: wanted by runlevel default (runlevels/default/php) since CLOCK; "
+            "default was asked for by the test at CLOCK. "
+            "nginx failed 1 min 1 s ago (CLOCK): needs net, which failed (services/nginx.yaml:3:3). "
+            "net failed 1 min 1 s ago (CLOCK): exited with status 1. "
+            "With restart: never it is not started again.\n"
             "\n"
             "php        failed  needs nginx, which failed (services/php.yaml:3:3)\n"
             "└─ nginx   failed  needs net, which failed (services/nginx.yaml:3:3)\n"
-            "   └─ net  failed  exited with status 1\n",
+            "   └─ net  failed  exited with status 1\n"
+            "\n"
+            "net wrote nothing in that run\n",
             "",
         )
 
@@ -245,8 +280,14 @@ def test_why_tells_what_is_waited_for_and_how_much_longer() -> None:
         here.start("web")
         here.loop.now_s += 12
         out = here.ctl("why", "web").out
-        assert out.startswith("web has been waiting for 12 s: waits for net. ")
-        assert "net has been starting for 12 s, 48 s left: " in out
+        assert out == (
+            "web has been waiting for 12 s (since CLOCK): waits for net. "
+            "It should be up: asked for by the test at CLOCK. "
+            "net has been starting for 12 s (since CLOCK), 48 s left (until CLOCK): runs, not ready yet (notify).\n"
+            "\n"
+            "web     waiting   waits for net\n"
+            "└─ net  starting  runs, not ready yet (notify)\n"
+        )
 
 
 def test_runlevel_shows_where_we_are_and_switches() -> None:

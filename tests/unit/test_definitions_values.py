@@ -52,7 +52,8 @@ def test_every_key_of_the_table_is_in_the_reference_and_no_other() -> None:
     section = README.read_text().partition("\n## Keys\n")[2].partition("\n## Templates\n")[0]
     rows = re.findall(r"^\| `([a-z_]+)`[^|]*\|(?!.*\| \|$)[^|]*\|[^|]*\|", section, re.MULTILINE)
     restart_fields = {"policy", "delay", "factor", "delay_max", "limit", "window", "healthy_after"}
-    assert (set(rows) | {"ready"}) - restart_fields - {"notify"} == set(KEYS)
+    limits = {"memory_max", "memory_high", "cpu_max", "cpu_weight", "pids_max", "io_weight"}
+    assert (set(rows) | {"ready"}) - restart_fields - limits - {"notify"} == set(KEYS)
 
 
 def test_every_example_of_the_reference_is_right() -> None:
@@ -187,6 +188,41 @@ def test_rights_and_surroundings() -> None:
         (("core", -1, -1), ("nofile", 9, 9), ("nproc", 1, -1)),
     )  # fmt: skip
     assert service(RUN + "groups: []\n").execution.groups == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "output", "to"),
+    [
+        ("log", Output.LOG, ()),
+        ("console", Output.CONSOLE, ()),
+        ("'null'", Output.NULL, ()),
+        ("syslog", Output.SYSLOG, ("daemon.info",)),
+        ("{syslog: local3.warning}", Output.SYSLOG, ("local3.warning",)),
+        ("{file: /var/log/mail}", Output.FILE, ("/var/log/mail",)),
+        ("{command: [svlogd, -tt, /var/log/mail]}", Output.COMMAND, ("svlogd", "-tt", "/var/log/mail")),
+        ("{command: svlogd /var/log/mail}", Output.COMMAND, ("svlogd", "/var/log/mail")),
+    ],
+)
+def test_output_in_each_of_its_forms(written: str, output: Output, to: tuple[str, ...]) -> None:
+    execution = service(f"{RUN}output: {written}\n").execution
+    assert (execution.output, execution.output_to) == (output, to)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("file", "log, console, syslog, null, or a mapping with one of file, syslog, command"),
+        ("{file: /a, syslog: mail.err}", "log, console, syslog, null, or a mapping with one of file, syslog, command"),
+        ("{file: a}", "a path that begins with /"),
+        ("{syslog: daemon}", "FACILITY.LEVEL of syslog(3), such as daemon.info"),
+        ("{command: ./logger}", "a path that begins with /, or a bare program name"),
+    ],
+)
+def test_an_output_that_is_none_is_a_fault(written: str, expected: str) -> None:
+    (document,) = parse("f", f"{RUN}output: {written}\n")
+    assert document.top is not None
+    faults = definition.read("a", document.top, ()).faults
+    assert faults[0].expected == expected
 
 
 def test_reload_is_a_command_or_a_signal() -> None:

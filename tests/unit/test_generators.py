@@ -10,7 +10,7 @@ import pytest
 
 from linit import compiler, generators
 from linit.model.place import Severity
-from linit.model.service import Plan
+from linit.model.service import Plan, Service
 from linit.plan import codec
 from linit.testing import Boot
 from tests.unit.shipped_services import REPOSITORY, install
@@ -268,8 +268,12 @@ def test_each_console_of_the_kernel_has_a_login(panux: Path) -> None:
 def test_a_service_named_on_the_kernel_command_line_starts_with_the_runlevel(
     panux: Path, words: str, runlevel: str
 ) -> None:
-    put(panux, "/proc/cmdline", f"quiet {words} linit.want=netmount\n")
-    assert "netmount" in enabled(compiled(panux), runlevel)
+    put(panux, "/proc/cmdline", f"quiet {words} linit.want=netmount,swap linit.want=redis\n")
+    services = {service.name: service for service in compiled(panux).services}
+    for name in ("netmount", "swap", "redis"):
+        assert runlevel in services[name].runlevels
+    places = {edge.on: str(edge.place) for edge in services[runlevel].dependencies}
+    assert places["netmount"] == "linit.want=netmount on the kernel command line"
 
 
 FSTAB = """\
@@ -280,7 +284,12 @@ FSTAB = """\
 host:/home      /home              nfs   _netdev   0 0
 /dev/vdd        none               swap  sw        0 0
 tmpfs           /dev/shm           tmpfs rw        0 0
+tmpfs           /srv/fast          tmpfs size=1m   0 0
 """
+
+
+def needs(service: Service) -> set[str]:
+    return {edge.on for edge in service.dependencies if edge.kind.is_hard}
 
 
 def test_each_file_system_of_fstab_is_a_service(panux: Path) -> None:
@@ -288,14 +297,15 @@ def test_each_file_system_of_fstab_is_a_service(panux: Path) -> None:
     plan = compiled(panux)
     services = {service.name: service for service in plan.services}
     mounts = {name for name in services if name.startswith("mount-")}
-    assert mounts == {"mount-srv", "mount-srv-my_data_s_x", "mount-home"}
-    assert (enabled(plan, "boot") & mounts, enabled(plan, "default") & mounts) == ({"mount-srv"}, {"mount-home"})
+    assert mounts == {"mount-srv", "mount-srv-my_data_s_x", "mount-srv-fast", "mount-home"}
+    assert enabled(plan, "boot") & mounts == {"mount-srv", "mount-srv-fast"}
+    assert enabled(plan, "default") & mounts == {"mount-home"}
     inner = services["mount-srv-my_data_s_x"]
     assert inner.run is not None
     assert inner.run.argv[-2:] == ("/srv/my\\040data's$x", "/srv/my data's$x")
-    hard = {edge.on for edge in inner.dependencies if edge.kind.is_hard}
-    assert hard == {"root", "fsck", "mount-srv"}
-    assert "net" in {edge.on for edge in services["mount-home"].dependencies}
+    assert needs(inner) == {"root", "fsck", "mount-srv"}
+    assert needs(services["mount-srv-fast"]) == {"root", "mount-srv"}, "what is on no disk needs no check of one"
+    assert needs(services["mount-home"]) == {"root", "net"}
     assert {"mount-srv", "mount-srv-my_data_s_x"} <= {edge.on for edge in services["localmount"].dependencies}
     assert warnings(plan) == []
     assert (plan.cuts, [each.name for each in plan.services if each.broken]) == ((), [])

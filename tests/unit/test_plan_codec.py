@@ -6,6 +6,7 @@ import binascii
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -32,7 +33,8 @@ from linit.model.service import (
     StopStep,
     StopTo,
 )
-from linit.plan.codec import FORMAT_VERSION, MAGIC, PlanError, decode, encode, load
+from linit.plan import codec
+from linit.plan.codec import FORMAT_VERSION, MAGIC, PlanError, decode, encode, load, stored
 
 TEXT = st.text(max_size=8)
 NUMBER = st.integers(0, 2**32)
@@ -96,8 +98,8 @@ def test_any_plan_arrives_as_it_was_sent(plan: Plan) -> None:
 
 def test_every_field_of_a_service_travels() -> None:
     """A field that is added to the model and forgotten here would silently have its default in PID 1."""
-    row = msgpack.unpackb(msgpack.unpackb(encode(PLAN))[3])[1][0]
-    assert len(row) == len(Service.__slots__)
+    row = msgpack.unpackb(msgpack.unpackb(encode(PLAN))[4])[1][0]
+    assert len(row) == len(set(Service.__slots__) - {"transient"})  # of what was made at run time only
 
 
 def test_a_file_name_that_is_not_utf_8_travels() -> None:
@@ -153,10 +155,50 @@ def test_a_refusal_names_what_is_wrong_and_what_to_do(data: bytes, told: str) ->
 
 
 def test_a_body_of_another_shape_is_refused_although_its_checksum_is_right() -> None:
-    packed = msgpack.packb([[], [["a"]], [], [], [], 0, ""])
-    data = msgpack.packb([MAGIC, FORMAT_VERSION, binascii.crc32(packed), packed])
-    with pytest.raises(PlanError, match="the plan was made by another linit"):
-        decode(data)
+    head, body = parts(PLAN)
+    for wrong in ((head, msgpack.packb([[], [["a"]], [], []])), (msgpack.packb([codec.LAYOUT, []]), body)):
+        with pytest.raises(PlanError, match="the plan was made by another linit"):
+            decode(framed(*wrong))
+
+
+def test_a_plan_of_a_linit_with_other_fields_is_refused_by_its_head_alone() -> None:
+    """The compiler looks at no more than the head; what PID 1 could not decode must not be up to date for ever."""
+    head, body = parts(PLAN)
+    rows = msgpack.unpackb(head)
+    rows[0] += 1
+    with pytest.raises(PlanError) as refused:
+        stored(framed(msgpack.packb(rows), body))
+    assert str(refused.value) == f"the plan was made by another linit ('its fields'): {ADVICE}"
+
+
+def test_the_head_tells_what_a_plan_holds_and_is_of() -> None:
+    faults = tuple(Fault(severity, Place("a.yaml"), "", "x") for severity in (Severity.ERROR, Severity.NOTE) * 2)
+    sources = (Source("/a.yaml", 1, 2, "f"), Source("/b.yaml", 3, 4, "e"))
+    services = (Service("a", Place("a.yaml")), Service("v", Place("a.yaml"), Kind.VIRTUAL))
+    read = stored(encode(Plan(services, faults, (), sources, 1.5, "1")))
+    assert (read.compiled_at, read.compiler, read.summary.services) == (1.5, "1", 1)
+    assert read.summary.faults == {Severity.ERROR: 2, Severity.WARNING: 0, Severity.NOTE: 2}
+    assert read.sources == (("/a.yaml", "/b.yaml"), (1, 3), (2, 4), ("f", "e"))
+    assert read.plan(with_sources=False) == Plan(services, faults, (), (), 1.5, "1")
+
+
+def test_times_that_moved_are_replaced_and_the_rest_stays() -> None:
+    plan = replace(PLAN, sources=(Source("/a.yaml", 1, 2, "f"), Source("/b.yaml", 3, 4, "e")))
+    moved = Source("/b.yaml", 5, 6, "e")
+    assert decode(stored(encode(plan)).moved([moved])) == replace(plan, sources=(plan.sources[0], moved))
+
+
+def parts(plan: Plan) -> tuple[bytes, bytes]:
+    """Head and body as they travel."""
+    _, _, _, head, body = msgpack.unpackb(encode(plan))
+    return head, body
+
+
+def framed(head: bytes, body: bytes) -> bytes:
+    """With the right checksum."""
+    checksum = binascii.crc32(head + body)
+    data: bytes = msgpack.packb([MAGIC, FORMAT_VERSION, checksum, head, body])
+    return data
 
 
 def test_a_plan_is_loaded_from_its_file(tmp_path: Path) -> None:

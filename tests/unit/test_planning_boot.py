@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 
 from linit import compiler
+from linit.plan import codec
 from linit.planning import __main__ as planner
-from linit.planning import boot_plan
+from linit.planning import boot_plan, measured, world
 from linit.planning.durations import Durations
+from linit.record.recorder import Recorder
+from linit.record.ring import Ring
 from tests.simulation.graphs import plan
+from tests.unit.recorded import deliver
 
 SHOP = {
     "db": {"ready": True},
@@ -91,7 +95,7 @@ def test_the_plan_is_told_as_waves(folder: Path, capsys: pytest.CaptureFixture[s
     assert planner.main(["boot-plan", "--user", str(folder), "--durations", str(durations)]) == planner.OK
     assert capsys.readouterr().out == (
         "boot of runlevel default: over after 1.60 s\n"
-        "durations: 1 known, 1 assumed to be 0.10 s (?)\n"
+        "durations: 1 given, 1 assumed to be 0.10 s (?)\n"
         "\n"
         "WAVE  STARTS  UP      TAKES       SERVICE  AFTER\n"
         "0     0.00 s  1.50 s  1.50 s   *  db\n"
@@ -100,6 +104,94 @@ def test_the_plan_is_told_as_waves(folder: Path, capsys: pytest.CaptureFixture[s
         "\n"
         "critical path (*): db 1.50 s > web 0.10 s\n"
     )
+
+
+def record_boot(folder: Path, **seconds: float) -> None:
+    """A recorded boot of the plan in `folder` in which these starts took so long."""
+    boot = world.of(codec.load(str(folder / "run/plan.msgpack")), Durations(seconds))
+    source, to = Recorder(boot.engine, 0.0), Ring(str(folder / "log"))
+    boot.on_event = lambda boot, event: source.note(event, boot.now_s)
+    world.begin(boot)
+    world.settle(boot)
+    deliver(source, to)
+    to.close()
+
+
+def durations_of(folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[str, dict[str, Any]]:
+    """The line about durations, and how long each start would take."""
+    capsys.readouterr()
+    assert planner.main(["boot-plan", "--user", str(folder), *options]) == planner.OK
+    line = capsys.readouterr().out.splitlines()[1]
+    planner.main(["boot-plan", "--user", str(folder), "--json", *options])
+    told = json.loads(capsys.readouterr().out)
+    took = {each["name"]: round(each["ends_s"] - each["starts_s"], 2) for each in told["services"]}
+    return line, took
+
+
+def test_starts_take_as_long_as_on_the_boots_that_are_recorded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The median: one boot on which a disk was checked says nothing of the next. What a person gives counts before."""
+    for seconds in (1.0, 40.0, 2.0):
+        record_boot(folder, db=seconds, web=0.5)
+    report = folder / "report.json"
+    report.write_text('{"db": 7.0, "mail": 3.0}')
+    (folder / "services/mail.yaml").write_text("run: [/bin/sh]\nready: notify\n")
+    (folder / "runlevels/default/mail").touch()
+    line, took = durations_of(folder, capsys, "--report", str(report))
+    assert line == "durations: 2 measured in 3 boots, 1 as linit reports of this boot"
+    assert took == {"db": 2.0, "web": 0.5, "mail": 3.0, "default": 0.0}
+    given = folder / "given.json"
+    given.write_text('{"web": 9.0}')
+    line, took = durations_of(folder, capsys, "--durations", str(given))
+    assert line == "durations: 1 given, 1 measured in 3 boots, 1 assumed to be 0.10 s (?)"
+    assert took == {"db": 2.0, "web": 9.0, "mail": 0.1, "default": 0.0}
+
+
+def test_what_was_measured_is_remembered_and_a_boot_that_goes_on_is_measured_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A boot that is over does not change; reading five long recordings takes seconds."""
+    replayed: list[str] = []
+    starts_of = measured.starts_of
+
+    def counted(*paths: str) -> dict[str, float]:
+        replayed.append(paths[0])
+        return starts_of(*paths)
+
+    monkeypatch.setattr(measured, "starts_of", counted)
+    for seconds in (1.0, 2.0):
+        record_boot(folder, db=seconds)
+    logs, state = str(folder / "log"), str(folder / "run")
+    found = [measured.of(logs, state) for _ in range(2)]
+    assert (found[0], len(replayed)) == (found[1], 2)
+    assert found[0].boots == 2
+    assert found[0].seconds["db"] == pytest.approx(1.5)
+    record_boot(folder, db=9.0)
+    assert measured.of(logs, state).seconds["db"] == pytest.approx(2.0)
+    assert len(replayed) == 3
+    with open(replayed[-1], "ab") as file:
+        file.write(b"\x93")
+    measured.of(logs, state)
+    assert len(replayed) == 4
+    (folder / "run" / measured.CACHE).write_text('{"format": 1, "boots": {"x": 7}}')
+    assert measured.of(logs, state).boots == 3, "what is damaged is measured again"
+
+
+def test_recordings_that_may_not_be_read_are_named_and_the_report_is_used(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user who is not root; the tests are, so the folder is made one that nobody can list."""
+    (folder / "log").mkdir()
+    (folder / "log/record").write_text("")
+    report = folder / "report.json"
+    report.write_text('{"db": 7.0}')
+    capsys.readouterr()
+    assert planner.main(["boot-plan", "--user", str(folder), "--report", str(report)]) == planner.OK
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "durations: 1 as linit reports of this boot, 1 assumed to be 0.10 s (?)",
+        f"recordings: {folder}/log/record: cannot be read (Not a directory)",
+    ]
 
 
 def test_a_definition_that_changed_shows_in_the_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import random
 import time
 import types
 import typing
-from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,22 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linit.engine import events
-from linit.engine.effects import Effect, Transition
+from linit.engine.effects import Effect
+from linit.engine.engine import Engine
 from linit.engine.events import Verb
-from linit.engine.simulator import Behaviour, Simulator
+from linit.engine.simulator import Simulator
 from linit.model.place import Place
-from linit.model.service import Command, Kind, Plan, Restart, RestartPolicy, Service
-from linit.model.state import Role
-from linit.record import codec, recorder, ring
+from linit.model.service import Command, Plan, Service
+from linit.record import codec, ring
 from linit.record.recorder import Recorder
-from linit.record.recording import Entry, Recording, RecordingError, load, save
+from linit.record.recording import Entry, Recording, RecordingError, Start, load, save
 from linit.record.ring import Ring
 from linit.replay import moment
 from linit.replay.stepper import Stepper, why
 from tests.simulation import test_campaign
-
-PLAN = Plan((Service("a", Place("a.yaml", 1, 1)),), compiler="1")
-READY = events.Ready("a")
+from tests.unit.recorded import PLAN, READY, deliver, paths_in, recorded, some
 
 
 def values(hint: Any) -> st.SearchStrategy[Any]:
@@ -84,33 +80,6 @@ def test_a_row_that_is_no_event_is_named(row: list[Any], fault: str) -> None:
     with pytest.raises(codec.CodecError) as found:
         codec.event_of(row, None)
     assert str(found.value) == fault
-
-
-def deliver(source: Recorder, to: Ring) -> None:
-    """What the log process does with the messages of PID 1."""
-    while source.is_waiting:
-        message, plan = source.message()
-        word, key, number, *rest = msgpack.unpackb(message)
-        if plan is not None:
-            assert word == "plan"
-            to.take_plan(key, number, plan)
-        else:
-            to.take(key, number, *rest)
-        source.sent()
-
-
-def recorded(folder: Path, noted: Iterator[tuple[events.Event, float]], plan: Plan = PLAN) -> str:
-    """A recording of events in the ring of `folder`; its path."""
-    source, to = Recorder(plan, 0.0), Ring(str(folder))
-    for event, at_s in noted:
-        source.note(event, at_s)
-    deliver(source, to)
-    to.close()
-    return ring.recordings(to.folder)[-1][2]
-
-
-def some(count: int) -> Iterator[tuple[events.Event, float]]:
-    return ((READY, float(number)) for number in range(count))
 
 
 def test_a_recording_has_its_events_and_its_plan(tmp_path: Path) -> None:
@@ -182,54 +151,13 @@ def test_why_tells_of_the_moment_that_was_asked_about(tmp_path: Path) -> None:
     assert link["wish"] == f"stopped by {by}"
 
 
-def test_only_the_last_boots_are_kept(tmp_path: Path) -> None:
-    """And no plan that none of them names."""
-    for number in range(8):
-        plan = Plan((Service(f"only{number}", Place("a")),))
-        recorded(tmp_path, some(2), plan)
-    found = ring.recordings(str(tmp_path / "record"))
-    assert [number for number, _, _ in found] == [4, 5, 6, 7, 8]
-    assert [load(path).plan.services[0].name for _, _, path in found] == [f"only{n}" for n in (3, 4, 5, 6, 7)]
-    assert len(list((tmp_path / "record").glob("*.plan"))) == ring.BOOTS_KEPT
-
-
-def test_a_recording_is_bounded_and_says_where_it_ends(tmp_path: Path) -> None:
-    source, to = Recorder(PLAN, 0.0), Ring(str(tmp_path))
-    event = events.SpawnFailed("a", Role.MAIN, "x" * 1000)
-    for number in range(3000):
-        source.note(event, float(number))
-        deliver(source, to)
-        to.flush()
-    to.close()
-    ((_, _, path),) = ring.recordings(to.folder)
-    assert Path(path).stat().st_size < ring.RECORDING_MAX_BYTES + 1000
-    found = load(path)
-    assert 1900 < len(found.entries) < 3000
-    assert found.fault == f"{path}: it ends after {len(found.entries)} events: the recording was full"
-
-
-def test_pid_1_keeps_no_more_than_its_bound_when_nobody_takes_records(tmp_path: Path) -> None:
-    """What it has is a recording of the beginning."""
-    source, to = Recorder(PLAN, 0.0), Ring(str(tmp_path))
-    event = events.SpawnFailed("a", Role.MAIN, "x" * 1000)
-    for number in range(3000):
-        source.note(event, float(number))
-    waiting = sum(len(row) for row in source._waiting if isinstance(row, bytes))
-    assert waiting < recorder.WAITING_MAX_BYTES + 2000
-    deliver(source, to)
-    to.close()
-    found = load(ring.recordings(to.folder)[0][2])
-    assert 900 < len(found.entries) < 1100
-    assert found.fault.endswith(": more than 1024 KiB waited for the log process")
-
-
 def test_a_truncated_recording_is_read_up_to_there_and_named(tmp_path: Path) -> None:
     """A power failure."""
     path = Path(recorded(tmp_path, some(2)))
     whole = path.read_bytes()
     beginning = len(whole)
     to = Ring(str(tmp_path))
-    key = ring.recordings(to.folder)[0][1]
+    key = ring.recordings(to.folder)[0].key
     to.take(key, 4, codec.pack_event(READY, 9.0))
     to.close()
     assert len(load(str(path)).entries) == 3
@@ -262,74 +190,16 @@ def test_another_file_is_no_recording(tmp_path: Path, content: bytes) -> None:
         load(str(path))
 
 
-def test_records_that_went_with_a_killed_log_process_are_told(tmp_path: Path) -> None:
-    source, to = Recorder(PLAN, 0.0), Ring(str(tmp_path))
-    source.note(READY, 0.1)
-    deliver(source, to)
-    to.close()
-    source.note(READY, 0.2)
-    deliver(source, Ring(str(tmp_path / "killed")))
-    source.note(READY, 0.3)
-    to = Ring(str(tmp_path))
-    deliver(source, to)
-    to.close()
-    ((_, _, path),) = ring.recordings(to.folder)
-    found = load(path)
-    missing = "records missing after 1 events: 1 (the log process was killed?)"
-    assert (len(found.entries), found.fault) == (1, f"{path}: {missing}")
-
-
-def test_what_a_killed_log_process_had_not_written_is_told_to_the_next(tmp_path: Path) -> None:
-    """And is not written twice where it had."""
-    source, to = Recorder(PLAN, 0.0), Ring(str(tmp_path))
-    source.note(READY, 0.1)
-    deliver(source, to)
-    to.close()
-    ((_, _, path),) = ring.recordings(to.folder)
-    size = Path(path).stat().st_size
-    source.begin_again()
-    to = Ring(str(tmp_path))
-    deliver(source, to)
-    to.close()
-    assert Path(path).stat().st_size <= 2 * size, "at most the last message, which has new rows in it"
-    source.note(READY, 0.2)
-    deliver(source, Ring(str(tmp_path / "killed")))
-    source.begin_again()
-    source.note(READY, 0.3)
-    to = Ring(str(tmp_path))
-    deliver(source, to)
-    to.close()
-    found = load(path)
-    assert ([entry.at_s for entry in found.entries], found.fault) == ([0.1, 0.2, 0.3], "")
-
-
-def test_another_log_process_goes_on_with_the_recording(tmp_path: Path) -> None:
-    """Half a frame of the killed one is cut off."""
-    source, to = Recorder(PLAN, 0.0), Ring(str(tmp_path))
-    source.note(READY, 1.0)
-    deliver(source, to)
-    to.close()
-    ((_, _, path),) = ring.recordings(to.folder)
-    with open(path, "ab") as file:
-        file.write(ring.frame(3, codec.pack_event(READY, 2.0))[:-3])
-    source.note(READY, 2.0)
-    to = Ring(str(tmp_path))
-    deliver(source, to)
-    to.close()
-    found = load(path)
-    assert ([entry.at_s for entry in found.entries], found.fault) == ([1.0, 2.0], "")
-
-
 def test_a_saved_recording_needs_nothing_beside_it(tmp_path: Path) -> None:
     """So that it can be replayed on any machine; saving it once more changes nothing."""
     path = recorded(tmp_path, some(3))
     saved, again = tmp_path / "saved", tmp_path / "again"
-    save(path, str(saved))
+    save(str(saved), path)
     for plan in (tmp_path / "record").glob("*.plan"):
         plan.unlink()
     with pytest.raises(RecordingError, match="cannot be read"):
         load(path)
-    save(str(saved), str(again))
+    save(str(again), str(saved))
     assert again.read_bytes() == saved.read_bytes()
     assert load(str(again)).entries == [*load(str(saved)).entries]
 
@@ -338,13 +208,13 @@ def test_a_wall_clock_that_jumps_is_followed(tmp_path: Path, monkeypatch: pytest
     """A machine without a battery gets its time from the network."""
     now_s = offset_s = 0.0
     monkeypatch.setattr(time, "time", lambda: now_s + offset_s)
-    source, to = Recorder(PLAN, now_s), Ring(str(tmp_path))
+    source, to = Recorder(Engine(PLAN), now_s), Ring(str(tmp_path))
     for at_s, offset in ((0.5, 0.0), (12.0, 1e9), (13.0, 1e9)):
         now_s, offset_s = at_s, offset
         source.note(READY, now_s)
     deliver(source, to)
     to.close()
-    found = load(ring.recordings(to.folder)[0][2])
+    found = load(*paths_in(tmp_path))
     assert [found.wall_s(each) for each in (0.7, 12.0, 13.5)] == [0.7, 12.0 + 1e9, 13.5 + 1e9]
     assert (found.at_s(0.75), found.at_s(1e9 + 13.5)) == (0.75, 13.5)
 
@@ -366,7 +236,7 @@ def test_a_moment_is_said_in_seconds_or_by_the_clock(word: str, at_s: float) -> 
     """The recording lasts from 8:00 to 9:30 of the next day; a time of day is the last such time in it."""
     began_s = datetime.datetime(2026, 11, 21, 8).timestamp()
     entries = [Entry(100.0 + hours * 3600, READY) for hours in (0.0, 25.5)]
-    found = Recording("x", began_s=100.0, clocks=[(100.0, began_s)], entries=entries)
+    found = Recording("x", began_s=100.0, clocks=[(100.0, began_s)], starts=[Start(0, 100.0, PLAN)], entries=entries)
     assert moment.at(word, found) == pytest.approx(at_s)
 
 
@@ -376,36 +246,3 @@ def test_what_is_no_moment_is_told_with_what_is_one(word: str) -> None:
         moment.at(word, Recording("x", clocks=[(0.0, 0.0)]))
     forms = "seconds since the boot ('12.5'), 'HH:MM[:SS]', or 'YYYY-MM-DD HH:MM[:SS]'"
     assert str(found.value) == f"found {word!r}, expected {forms}"
-
-
-def busy_service(name: str) -> Service:
-    """A daemon that is started again whenever it dies."""
-    restart = Restart(RestartPolicy.ALWAYS)
-    return Service(name, Place(f"{name}.yaml", 1, 1), run=Command((f"/bin/{name}",), Place(name)), restart=restart)
-
-
-def test_a_day_of_an_ordinary_machine_stays_under_1_mib(tmp_path: Path) -> None:
-    """60 services boot; one dies every ten minutes; every minute somebody starts or stops something. README.md."""
-    places = [Service(f"once{n}", Place("once"), Kind.ONESHOT, run=Command(("/bin/x",), Place("x"))) for n in range(5)]
-    plan = Plan((*(busy_service(f"daemon{n:02}") for n in range(55)), *places))
-    world = Simulator(plan, {"daemon00": Behaviour(dies_after_s=600.0)})
-    source, to = Recorder(plan, 0.0), Ring(str(tmp_path))
-
-    def note(world: Simulator, event: events.Event) -> None:
-        source.note(event, world.now_s)
-        deliver(source, to)
-        to.flush()
-
-    world.on_event = note
-    rng = random.Random(1)
-    for service in plan.services:
-        world.request(Verb.START, service.name)
-    while world.now_s < 86_400:
-        world.run(until_s=world.now_s + 60)
-        name = rng.choice(places).name
-        world.request(Verb.START if rng.random() < 0.5 else Verb.STOP, name)
-    to.close()
-    assert any(isinstance(effect, Transition) for _, effect in world.trace)
-    size = sum(file.stat().st_size for file in (tmp_path / "record").iterdir())
-    print(f"{len(load(ring.recordings(to.folder)[0][2]).entries)} events, {size} bytes")
-    assert size < 1 << 20

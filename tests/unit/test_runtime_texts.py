@@ -12,11 +12,11 @@ from linit.engine.effects import Transition
 from linit.engine.unit import Unit
 from linit.model.place import Place
 from linit.model.reason import Cause, Reason
+from linit.model.runlevel import with_a_runlevel
 from linit.model.service import Kind, Plan, Service
 from linit.model.state import Role, UnitState
 from linit.runtime import interpreter
 from linit.runtime.readiness import tcp_address
-from linit.runtime.user import with_a_runlevel
 from linit.runtime.wording import transition_words
 
 HERE = Place("test.yaml")

@@ -28,6 +28,12 @@ def test_every_key_has_its_field() -> None:
     )
 
 
+def test_wanted_services_add_up() -> None:
+    """Lists and repetitions: services/generators/wanted."""
+    assert parse("linit.want=redis,nginx linit.want=crond linit.want=,redis").want == ("redis", "nginx", "crond")
+    assert parse("linit.want= linit.want linit.want=,").unknown == ("linit.want=", "linit.want", "linit.want=,")
+
+
 def test_of_two_equal_keys_the_last_wins() -> None:
     assert parse("linit.runlevel=boot linit.runlevel=single").runlevel == "single"
     assert parse("linit.quiet linit.quiet=0").quiet is False

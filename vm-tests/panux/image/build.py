@@ -234,10 +234,9 @@ def make_image(base: Path, sources: Sources, packages: list[Package], image: Ima
 
 
 def install_image_services(source: Path, tree: Path) -> None:
-    """Adds the definitions that belong to the test image, `NAME.yaml`, and enables them in the runlevel boot."""
+    """Adds the definitions of the test facilities, `NAME.yaml`. They are in no runlevel: the harness starts them."""
     for file in sorted(source.glob("*.yaml")):
         shutil.copyfile(file, tree / linit_files.SERVICES / file.name)
-        linit_files.enable(tree, "boot", file.stem, file.name)
 
 
 @contextlib.contextmanager

@@ -2,14 +2,17 @@
 
 The sources of this repository are copied below /usr/lib/linit; small launchers set Python's path, isolated from
 environment and site files (python -IS), since PID 1 must not depend on either. Runlevels become symbolic links in
-/etc/linit/runlevels, which is where an administrator changes them. At last the plan is compiled into the image.
+/etc/linit/runlevels, which is where an administrator changes them. At last the plan is compiled into the image, for the
+machine that QEMU will be: generators look at that, and the plan holds at the first boot if it is as they were told.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +21,17 @@ from panux.image.owners import Owners
 from panux.image.python_library import OWN, GuestPython, compile_sources, copy_sources
 
 SERVICES: Final = "usr/lib/linit/services"
+GENERATORS: Final = "usr/lib/linit/generators"
 RUNLEVELS: Final = "etc/linit/runlevels"
 PLAN: Final = "var/lib/linit/plan.msgpack"
+CONSOLE: Final = "ttyS0"
+"""The kernel's console in every machine of ours."""
+MACHINE: Final = {
+    "proc/cmdline": f"console={CONSOLE}\n",
+    "sys/class/tty/console/active": f"{CONSOLE}\n",
+    f"sys/class/tty/{CONSOLE}/uevent": "",
+}
+"""What generators find of the machine that is not the image: files below its root, while the plan is compiled."""
 LAUNCHER: Final = """\
 #!/usr/bin/python3.13 -IS
 import sys
@@ -61,7 +73,10 @@ def install_linit(repository: Path, tree: Path) -> None:
 
 
 def install_services(source: Path, tree: Path) -> None:
-    """Copies definitions with their drop-ins, and turns `runlevels/RUNLEVEL/NAME` links into those of the image."""
+    """Copies definitions with their drop-ins, and turns `runlevels/RUNLEVEL/NAME` links into those of the image.
+
+    Those in `daemons/` stay out: the image has not their programs, and each would be a warning at every compilation.
+    """
     services = tree / SERVICES
     services.mkdir(parents=True, exist_ok=True)
     for file in sorted(source.glob("*.yaml")):
@@ -70,6 +85,10 @@ def install_services(source: Path, tree: Path) -> None:
         (services / folder.name).mkdir(exist_ok=True)
         for file in sorted(folder.iterdir()):
             shutil.copy(file, services / folder.name / file.name)
+    for file in sorted((source / "generators").iterdir()):
+        (tree / GENERATORS).mkdir(exist_ok=True)
+        shutil.copyfile(file, tree / GENERATORS / file.name)
+        (tree / GENERATORS / file.name).chmod(0o755)
     for link in sorted((source / "runlevels").glob("*/*")):
         enable(tree, link.parent.name, link.name, Path(os.readlink(link)).name)
 
@@ -83,19 +102,38 @@ def enable(tree: Path, runlevel: str, name: str, file: str) -> None:
 
 
 def compile_plan(tree: Path) -> None:
-    """Compiles the plan into `tree` with the image's own interpreter.
+    """Compiles the plan into `tree` with the image's own interpreter; this machine's shell runs the generators.
 
     Raises BuildError with the compiler's message where it fails.
     """
     plan = tree / PLAN
     plan.parent.mkdir(parents=True, exist_ok=True)
     python = GuestPython(tree)
-    ended = subprocess.run(
-        python.command("-m", "linit.compiler", "compile", "--root", str(tree), "--output", str(plan)),
-        env=python.environment(tree / OWN), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    arguments = ("compile", "--generators", "--root", str(tree), "--output", str(plan))
+    with looking_like_the_machine(tree):
+        ended = subprocess.run(
+            python.command("-m", "linit.compiler", *arguments),
+            env=python.environment(tree / OWN), capture_output=True, text=True, check=False,
+        )  # fmt: skip
     if ended.returncode or not plan.is_file():
         raise BuildError(f"the service definitions cannot be compiled:\n{ended.stdout}{ended.stderr}".rstrip())
+
+
+@contextlib.contextmanager
+def looking_like_the_machine(tree: Path) -> Iterator[None]:
+    """For as long as this lasts `tree` has what generators look at of the machine (MACHINE)."""
+    made: list[Path] = []
+    try:
+        for name, text in MACHINE.items():
+            file = tree / name
+            made += [folder for folder in reversed(file.parents) if not folder.exists()]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            made.append(file)
+        yield
+    finally:
+        for path in reversed(made):
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 def overlay(source: Path, modes: Path, tree: Path, owners: Owners) -> None:

@@ -50,7 +50,9 @@ class Agent(Endpoint):
         self._session += 1
         self.connect()
 
-    def run(self, script: str, limit_s: float, standard_input: bytes = b"") -> Completed:
+    def run(
+        self, script: str, limit_s: float, standard_input: bytes = b"", margin_s: float = ANSWER_MARGIN_S
+    ) -> Completed:
         """Runs `script` with sh as root. Raises MachineError if no answer comes in its limit and a margin."""
         self._last_id += 1
         self._answer = None
@@ -59,7 +61,7 @@ class Agent(Endpoint):
         self.send(header.encode() + text + standard_input)
         session = self._session
         answered = lambda: self._answer is not None or self._session != session or not self.is_connected  # noqa: E731
-        self._loop.wait(answered, limit_s + ANSWER_MARGIN_S, lambda: f"the end of the command: {script[:200]}")
+        self._loop.wait(answered, limit_s + margin_s, lambda: f"the end of the command: {script[:200]}")
         if self._answer is None:
             raise MachineError(f"the connection to the agent ended during the command: {script[:200]}")
         return self._answer

@@ -41,6 +41,7 @@ class Control(Endpoint):
         self._session += 1
         self._unpacker = msgpack.Unpacker(raw=False, strict_map_key=False)
         self._answers: dict[int, tuple[Any, Any]] = {}
+        self._unheeded: set[int] = set()
         self._hello_id = self._subscribe_id = 0
         self.hello: dict[str, Any] = {}
         self.services: dict[str, dict[str, Any]] = {}
@@ -78,6 +79,10 @@ class Control(Endpoint):
             raise control_error(error)
         return result
 
+    def ask(self, method: str, params: dict[str, Any]) -> None:
+        """Sends a request whose answer nobody waits for."""
+        self._unheeded.add(self._request(method, params))
+
     def _request(self, method: str, params: dict[str, Any]) -> int:
         """Sends a request; its number."""
         self._last_id += 1
@@ -95,6 +100,9 @@ class Control(Endpoint):
 
     def _on_response(self, number: int, error: Any, result: Any) -> None:
         """Keeps an answer for its caller; those to our own two requests fill the session's state."""
+        if number in self._unheeded:
+            self._unheeded.remove(number)
+            return
         if number not in (self._hello_id, self._subscribe_id):
             self._answers[number] = (error, result)
             return

@@ -6,9 +6,11 @@ it names the image, and another image means a new overlay.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from panux.faults import BuildError, MachineError
@@ -30,18 +32,40 @@ def check_file_system(disk: Path) -> str:
     Raises MachineError with that if the file system is not clean: also if only the journal has to be replayed, as
     after a power cut.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        raw = Path(scratch) / "raw"
-        subprocess.run(["qemu-img", "convert", "-O", "raw", str(disk), str(raw)], check=True)
-        environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
-        command = ["dumpe2fs", "-h", str(raw)]
-        shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        command = ["e2fsck", "-f", "-n", str(raw)]
-        checked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with raw_copy(disk) as raw:
+        shown = subprocess.run(
+            ["dumpe2fs", "-h", str(raw)], env=tools(), capture_output=True, text=True, check=True
+        )  # fmt: skip
+        checked = subprocess.run(
+            ["e2fsck", "-f", "-n", str(raw)], env=tools(), capture_output=True, text=True, check=False
+        )  # fmt: skip
     said = checked.stdout + checked.stderr
     if checked.returncode or "needs_recovery" in shown.stdout or "Filesystem state:         clean" not in shown.stdout:
         raise MachineError(f"the file system was not left clean (e2fsck: status {checked.returncode})\n{said}")
     return said
+
+
+def copy_folder(disk: Path, source: str, target: Path) -> None:
+    """Copies the folder `source` of a disk whose machine is off into the folder `target`, as after a replay of its
+    journal. What is not there is not copied."""
+    with raw_copy(disk) as raw:
+        subprocess.run(["e2fsck", "-f", "-y", str(raw)], env=tools(), capture_output=True, check=False)
+        command = ["debugfs", "-R", f"rdump {source} {target}", str(raw)]
+        subprocess.run(command, env=tools(), capture_output=True, check=False)
+
+
+@contextlib.contextmanager
+def raw_copy(disk: Path) -> Iterator[Path]:
+    """The whole disk as a file of its own, for as long as this lasts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        raw = Path(scratch) / "raw"
+        subprocess.run(["qemu-img", "convert", "-O", "raw", str(disk), str(raw)], check=True)
+        yield raw
+
+
+def tools() -> dict[str, str]:
+    """The environment in which the tools of e2fsprogs are found, and speak English."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
 
 
 def lasting_overlay(disk: Path, image: Image, fresh: bool) -> str:

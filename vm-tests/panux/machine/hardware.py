@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from panux.image.build import Image
+from panux.image.linit_files import CONSOLE
 from panux.machine.accelerator import ACCELERATION, CPU
 
 QEMU: Final = "qemu-system-x86_64"
 CONTROL_PORT: Final = "org.panux.linit.control"
 AGENT_PORT: Final = "org.panux.agent"
-KERNEL_ARGUMENTS: Final = ("console=ttyS0", "root=/dev/vda", "rootfstype=ext4", "quiet", "loglevel=4")
+KERNEL_ARGUMENTS: Final = (f"console={CONSOLE}", "root=/dev/vda", "rootfstype=ext4", "quiet", "loglevel=4")
 TCG_KERNEL_ARGUMENTS: Final = ("mitigations=off",)
 """Mitigations guard against flaws of real processors, and cost time under emulation. (Others that are often named,
 such as no_timer_check and tsc=reliable, made no difference that could be measured.)"""

@@ -16,9 +16,10 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,21 +29,26 @@ from panux.image.build import Image
 from panux.machine.agent import Agent, Completed
 from panux.machine.console import Console
 from panux.machine.control import Control
-from panux.machine.disk import check_file_system, create_overlay
+from panux.machine.disk import check_file_system, copy_folder, create_overlay
 from panux.machine.endpoint import Endpoint
 from panux.machine.events import Loop
 from panux.machine.hardware import AGENT_PORT, CONTROL_PORT, Hardware, command, free_port
 from panux.machine.process import Process
 from panux.machine.qmp import Qmp
 from panux.machine.ssh import ssh_command
+from panux.places import REPOSITORY
 
 BOOT_LIMIT_S: Final = 240.0
 WAIT_LIMIT_S: Final = 120.0
 COMMAND_LIMIT_S: Final = 60.0
+DIAGNOSIS_MARGIN_S: Final = 10.0
+"""How much longer than its limit a command may take whose answer is only for the report of a failed test."""
+AGENT_SERVICE: Final = "vm-agent"
 STARTS: Final = 5
 """How often QEMU is started again where another process took a port that was free a moment before."""
 LOGS_SCRIPT: Final = "cd /var/log/linit && grep '' *.log | sort -t : -k 2 | tail -n 60; dmesg | tail -n 20"
 """The last lines of all services in order of time: each begins with the file's name, then the time."""
+RECORDINGS_FOLDER: Final = "/var/log/linit/record"
 RECORDING_SCRIPT: Final = "linitctl record save /run/linit/saved.rec >&2 && cat /run/linit/saved.rec"
 CONTROL_ARGUMENT: Final = f"linit.control_port={CONTROL_PORT} panic=-1"
 
@@ -52,7 +58,7 @@ class Machine:
 
     `disk` is an existing overlay of the image to use; without one the machine gets a new one, which goes with it.
     `arguments` are added to the kernel command line. `directory` is where the logs stay; without one they go too.
-    `key` is the private key that the image lets in by ssh.
+    `key` is the private key that the image lets in by ssh. `devices` are further arguments of QEMU.
     """
 
     def __init__(
@@ -67,9 +73,11 @@ class Machine:
         memory_mib: int = 512,
         cpus: int = 2,
         watchdog: bool = False,
+        devices: Sequence[str] = (),
     ) -> None:
         self.image = image
         self.key = key
+        self.devices = devices
         self.arguments = arguments
         self.hardware = Hardware(accelerator, memory_mib, cpus, watchdog=watchdog)
         self._scratch = Path(tempfile.mkdtemp(prefix="panux-"))  # short: a Unix socket's path has 107 bytes at most
@@ -131,7 +139,7 @@ class Machine:
             argv += ["-chardev", f"socket,id={name},fd={number},server=on,wait=off"]
         argv += ["-serial", "chardev:console", "-mon", "chardev=qmp,mode=control"]
         argv += ["-device", f"virtserialport,chardev=control,name={CONTROL_PORT}"]
-        argv += ["-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"]
+        argv += ["-device", f"virtserialport,chardev=agent,name={AGENT_PORT}", *self.devices]
         self._process = Process(self.loop, argv, inherited, self.directory / "qemu.log")
         self.console.connect()
         self.qmp.on_event = self._on_qemu_event
@@ -155,10 +163,11 @@ class Machine:
             self._begin_boot()
 
     def _begin_boot(self) -> None:
-        """Connects to what will answer in the guest."""
+        """Connects to what will answer in the guest, and has linit start the agent, as soon as it listens."""
         self.boots += 1
         self._silent_at = len(self.console.text)
         self.control.begin()
+        self.control.ask("start", {"names": [AGENT_SERVICE], "wait": False})
         self.agent.begin()
 
     @property
@@ -392,20 +401,36 @@ class Machine:
         return self.call("report")
 
     def recording(self) -> bytes:
-        """linit's recording of this boot, for `linitctl replay`; b"" where the guest no longer gives it."""
-        if not self.is_running:
-            return b""
-        try:
-            return self.agent.run(RECORDING_SCRIPT, limit_s=20).raw_output
-        except MachineError:
-            return b""
+        """linit's recording of this boot, for `linitctl replay`; b"" where it has none.
+
+        Raises MachineError where the guest does not answer.
+        """
+        return self.agent.run(RECORDING_SCRIPT, limit_s=20, margin_s=DIAGNOSIS_MARGIN_S).raw_output
+
+    def salvaged_recording(self) -> bytes:
+        """The last recording that reached the disk of a machine which no longer answers; b"" if none did.
+
+        Its power is cut first.
+        """
+        if self.is_running:
+            try:
+                self.qmp.send(b'{"execute": "quit"}\n')
+                self._wait(lambda: not self.is_running, DIAGNOSIS_MARGIN_S, "QEMU to end", ends=False)
+            except MachineError:
+                self.process.kill()
+        with tempfile.TemporaryDirectory() as scratch:
+            copy_folder(self.disk, RECORDINGS_FOLDER, Path(scratch))
+            saved = Path(scratch) / "saved.rec"
+            command = [sys.executable, "-m", "linit.replay", "record", "save", str(saved), "--log", scratch]
+            subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False)
+            return saved.read_bytes() if saved.is_file() else b""
 
     def diagnosis(self) -> str:
         """For the report of a failed test: state, console, and the service logs as far as the guest still answers."""
         logs = "the machine is off"
         if self.is_running:
             try:
-                logs = self.agent.run(LOGS_SCRIPT, limit_s=10).output
+                logs = self.agent.run(LOGS_SCRIPT, limit_s=10, margin_s=DIAGNOSIS_MARGIN_S).output
             except MachineError as error:
                 logs = str(error)
         return f"{self.describe()}\n--- service logs\n{logs}"

@@ -1,0 +1,74 @@
+"""What should be? Turns a wish for some services into what each unit is desired to be.
+
+A later wish replaces an earlier one, and the requests that it contradicts are answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from linit.engine.board import Board
+from linit.engine.events import Verb
+from linit.engine.requests import Ledger
+from linit.engine.respawn import Budget
+from linit.engine.unit import Unit
+from linit.engine.wishes import closure, conflict_losers
+from linit.model.reason import Cause, Reason
+from linit.model.service import EdgeKind
+from linit.model.state import Desired
+
+
+class Desires:
+    """Writes `Unit.desired`, and with it what stood against the unit until now."""
+
+    def __init__(self, board: Board, ledger: Ledger) -> None:
+        self.board = board
+        self.ledger = ledger
+
+    def want_all(self, names: Iterable[str], wish: Reason, verb: Verb) -> dict[str, Reason]:
+        """Desire `names` and all that they pull in; what conflicts with them is stopped."""
+        board = self.board
+        wanted = closure(names, board.units, board.links, wish)
+        losers = conflict_losers(wanted, board.units, board.links)
+        for name, why in wanted.items():
+            unit = board.units[name]
+            fresh = name in names or unit.desired is Desired.DOWN or unit.given_up is not None
+            if fresh:
+                unit.given_up, unit.finished = None, False
+                if unit.state.is_at_rest_down:
+                    unit.budget, unit.restarts = Budget(), 0
+            if unit.desired is Desired.DOWN or name in names:
+                self.wish(unit, Desired.UP, why, verb)
+            if name in losers:
+                unit.given_up = losers[name]
+            board.look(unit)
+        for name in [each for each in wanted if each not in losers]:  # in order: a set has another one in each process
+            for foe, edge in board.links.foes(name):
+                if foe in board.units and foe not in wanted and board.units[foe].desired is Desired.UP:
+                    conflict = Reason(Cause.CONFLICT, board.now_s, of=name, by=wish.by, place=str(edge.place))
+                    self.wish(board.units[foe], Desired.DOWN, conflict, Verb.STOP)
+        return wanted
+
+    def wish(self, unit: Unit, desired: Desired, why: Reason, verb: Verb | None = None) -> None:
+        """A wish for one unit. `verb`: what somebody asked for, None when it follows from something else."""
+        if desired is Desired.DOWN:
+            unit.restarting = unit.bouncing = None
+        if verb is not None:
+            self.board.emit(*self.ledger.supersede(unit.name, verb, why.by or why.of or "linit"))
+        unit.desired, unit.wish = desired, why
+        self.board.changed[unit.name] = None
+        self.board.look(unit)
+
+    def all_down(self, why: Reason) -> None:
+        """Nothing is desired any more."""
+        for unit in self.board.units.values():
+            if unit.desired is Desired.UP:
+                self.wish(unit, Desired.DOWN, why)
+
+    def with_providers(self, names: Iterable[str]) -> Iterator[str]:
+        """A virtual name stands for all its providers, when they are to stop."""
+        for name in names:
+            yield name
+            for edge in self.board.links.dependencies(name):
+                if edge.kind is EdgeKind.PROVIDED_BY and edge.on in self.board.units:
+                    yield edge.on

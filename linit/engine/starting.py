@@ -1,0 +1,166 @@
+"""How does a unit get up? Its turn on a terminal, `pre`, the main command, readiness, `post`.
+
+What follows when one of these fails is `lifecycle`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from linit.engine import events
+from linit.engine.board import Board
+from linit.engine.edges import provides
+from linit.engine.effects import ArmTimer, WatchReadiness
+from linit.engine.events import TimerKind
+from linit.engine.links import PROCESSLESS
+from linit.engine.orders import arm, disarm, spawn, tell
+from linit.engine.transitions import Step
+from linit.engine.unit import Unit
+from linit.model.reason import Cause, Reason
+from linit.model.service import EdgeKind, Kind, ReadinessKind
+from linit.model.state import Role, UnitState
+
+
+class Starting:
+    """Brings units up. `fail` is called when a start has failed."""
+
+    def __init__(
+        self, board: Board, would_wedge: Callable[[str, str], bool], fail: Callable[[Unit, Reason], None]
+    ) -> None:
+        """`would_wedge`: does the second service, which has a terminal, wait for the first, which wants it?"""
+        self.board = board
+        self._would_wedge = would_wedge
+        self._fail = fail
+
+    def go(self, unit: Unit) -> None:
+        """Nothing that it depends on is in the way any more."""
+        if unit.service.idle_s and self.board.is_booting:
+            self._idle(unit)
+        else:
+            self.stop_idling(unit)  # the boot it let go first may have ended without being reached
+            self.start_on_free_terminal(unit)
+
+    def start_on_free_terminal(self, unit: Unit) -> None:
+        """What asks a person something has the terminal to itself while it does: until its start is over."""
+        board = self.board
+        terminal = unit.service.execution.tty
+        holder = board.terminals.get(terminal)
+        if holder is None:
+            board.take_terminal(unit)
+        elif self._would_wedge(unit.name, holder):
+            tell(
+                board, unit, f"does not wait for the terminal {terminal}: {holder}, which has it, waits for {unit.name}"
+            )
+        else:
+            board.queue_for_terminal(unit)
+            unit.reason = Reason(Cause.WAITS_FOR_TERMINAL, board.now_s, of=holder, text=terminal)
+            return
+        self._begin_start(unit)
+
+    def _idle(self, unit: Unit) -> None:
+        """Let the rest of the boot go first, for a while."""
+        if unit.name not in self.board.idlers:
+            self.board.idlers[unit.name] = None
+            text = " and all else that starts"
+            unit.reason = Reason(Cause.WAITS_FOR, self.board.now_s, of="the boot", text=text)
+            arm(self.board, unit, TimerKind.IDLE, unit.service.idle_s)
+
+    def end_idling(self) -> bool:
+        """The rest of the boot is over, or has had its time: who let it go first starts now. Was there anybody?"""
+        idlers = [self.board.units[name] for name in self.board.idlers if name in self.board.units]
+        for unit in idlers:
+            self.stop_idling(unit)
+            if unit.state is UnitState.WAITING and unit.goal and not unit.unmet:
+                self.start_on_free_terminal(unit)
+        return bool(idlers)
+
+    def stop_idling(self, unit: Unit) -> None:
+        """It lets nobody go first any more."""
+        if unit.name in self.board.idlers:
+            del self.board.idlers[unit.name]
+            disarm(self.board, unit, TimerKind.IDLE)
+
+    def _begin_start(self, unit: Unit) -> None:
+        unit.began_at_s = unit.run_at_s = self.board.now_s
+        unit.index = 0
+        unit.left = False
+        unit.verdict = None
+        unit.deadline_s = None
+        self.board.move(unit, Step.MET, self._step_reason("starting"))
+        if unit.service.kind in PROCESSLESS:
+            self._is_up(unit)
+            return
+        if unit.service.start_timeout_s is not None:
+            arm(self.board, unit, TimerKind.START, unit.service.start_timeout_s)
+        self._run_pre(unit)
+
+    def _run_pre(self, unit: Unit) -> None:
+        if unit.index < len(unit.service.pre):
+            self._spawn(unit, Role.PRE, unit.index)
+        elif unit.service.run is not None:
+            self._spawn(unit, Role.MAIN, 0)
+        else:
+            self._run_post(unit)
+
+    def _run_post(self, unit: Unit, index: int = 0) -> None:
+        unit.index = index
+        if index < len(unit.service.post):
+            self._spawn(unit, Role.POST, index)
+        else:
+            self._is_up(unit)
+
+    def _spawn(self, unit: Unit, role: Role, index: int) -> None:
+        if unit.state is UnitState.STARTING:
+            unit.reason = self._step_reason(f"runs its {role.value} command" if role is not Role.MAIN else "starting")
+        spawn(self.board, unit, role, index)
+
+    def _is_up(self, unit: Unit) -> None:
+        disarm(self.board, unit, TimerKind.START)
+        unit.start_duration_s = self.board.now_s - unit.began_at_s
+        if unit.budget.streak:
+            self.board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
+        self.board.move(unit, Step.READY, self.up_reason(unit), unit.start_duration_s)
+
+    def up_reason(self, unit: Unit) -> Reason:
+        """Why it is up: who wanted it, or of a virtual name who provides it."""
+        if unit.service.kind is not Kind.VIRTUAL:
+            return unit.wish
+        providers = (edge for edge in self.board.links.dependencies(unit.name) if edge.kind is EdgeKind.PROVIDED_BY)
+        up = next((edge for edge in providers if provides(self.board.units[edge.on].view)), None)
+        return Reason(Cause.PROVIDED, self.board.now_s, of=up.on if up else "")
+
+    def _step_reason(self, text: str) -> Reason:
+        return Reason(Cause.STARTING, self.board.now_s, text=text)
+
+    def on_spawned(self, unit: Unit, event: events.Spawned) -> None:
+        """A command is executing."""
+        if event.role not in unit.running:
+            return
+        unit.pids[event.role] = event.pid
+        if unit.state is not UnitState.STARTING or event.role is not Role.MAIN:
+            return
+        if unit.service.kind is Kind.PROCESS:
+            if unit.service.readiness.kind is ReadinessKind.NONE:
+                self._run_post(unit)
+            else:
+                how = unit.service.readiness.kind.value
+                unit.reason = self._step_reason(f"runs, not ready yet ({how})")
+                self.board.emit(WatchReadiness(unit.service))
+
+    def on_ready(self, unit: Unit, _event: events.Ready) -> None:
+        """The main process can serve."""
+        if Role.MAIN in unit.running and Role.POST not in unit.running:
+            self._run_post(unit)
+
+    def on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
+        """A command of a starting unit ended."""
+        is_process_main = role is Role.MAIN and unit.service.kind is Kind.PROCESS
+        if not succeeded or is_process_main:
+            self._fail(unit, reason)
+        elif role is Role.PRE:
+            unit.index += 1
+            self._run_pre(unit)
+        elif role is Role.MAIN:
+            self._run_post(unit)
+        else:
+            self._run_post(unit, unit.index + 1)

@@ -1,0 +1,278 @@
+"""What the long campaign found, each as small as it got. A rule a test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from linit.engine import effects
+from linit.engine.events import Shutdown, Verb
+from linit.engine.simulator import Behaviour, Simulator
+from linit.model.state import Finish, Outcome, UnitState
+from tests.simulation.graphs import plan
+from tests.simulation.playing import play
+from tests.simulation.scenario import Replace, Scenario
+from tests.simulation.worlds import answer, reason, text, world
+
+UNKILLABLE = Behaviour(ignores_term=True, unkillable=True)
+SLOW = Behaviour(takes_s=1.0)
+FAILS = Behaviour(status=256)
+NOT_FOUND = Behaviour(spawn_error="exec /bin/daemon: ENOENT")
+REMAINS = "could not be run: processes of its last run cannot be killed"
+
+
+def started(machine: Simulator, *names: str) -> Simulator:
+    """With these started, and everything that follows over."""
+    machine.request(Verb.START, *names)
+    machine.run(until_s=20.0)
+    return machine
+
+
+def told(machine: Simulator) -> list[tuple[str, str]]:
+    """What was said that is no change of state."""
+    return [(effect.name, effect.text) for _, effect in machine.trace if isinstance(effect, effects.Told)]
+
+
+# -- processes that cannot be killed -----------------------------------------------------------------------------
+
+
+def test_a_removed_service_is_remembered_until_its_last_process_is_gone() -> None:
+    machine = started(world({"a": UNKILLABLE}, a={}), "a")
+    machine.load(plan({}))
+    machine.run()
+    machine.load(plan({"a": {}}))
+    again = machine.request(Verb.START, "a")
+    assert text(machine, again) == "failed: not down within 20 s, killed"
+    machine.load(plan({}))
+    assert machine.states() == {"a": "failed"}
+    machine.end("a", 9)
+    assert machine.states() == {}
+
+
+def test_a_child_that_outlives_a_failed_service_keeps_the_next_run_from_starting() -> None:
+    machine = world({"a": Behaviour(ignores_term=True, unkillable=True, leaves_child=True, dies_after_s=60.0)}, a={})
+    started(machine, "a")
+    machine.request(Verb.STOP, "a")
+    machine.run()
+    assert machine.state("a") is UnitState.FAILED
+    again = machine.request(Verb.START, "a")
+    assert text(machine, again) == "failed: not down within 20 s, killed"
+
+
+def test_a_repaired_definition_does_not_make_a_service_whose_processes_remain_look_down() -> None:
+    machine = started(world({"web": UNKILLABLE}, db={}, web={"need": ["db"]}), "web")
+    broken = {"need": ["db"], "broken": "definition", "broken_by": ("needs something undefined",)}
+    machine.load(plan({"db": {}, "web": broken | {"digest": "broken"}}))
+    machine.request(Verb.STOP, "web")
+    machine.run()
+    machine.request(Verb.RESET, "web")
+    machine.load(plan({"db": {}, "web": {"need": ["db"]}}))
+    assert (machine.state("web"), reason(machine, "web")) == (UnitState.FAILED, REMAINS)
+
+
+# -- definitions of two plans ------------------------------------------------------------------------------------
+
+
+def test_a_respawn_is_by_the_definition_that_came_meanwhile() -> None:
+    machine = world({"a": NOT_FOUND}, a={"restart": "always"})
+    machine.request(Verb.START, "a")
+    machine.run(until_s=0.5)
+    assert machine.state("a") is UnitState.BACKOFF
+    loaded = machine.load(plan({"a": {"restart": "always", "pre": True}}))
+    assert (text(machine, loaded), machine.engine.units["a"].is_outdated) == ("changed", False)
+    machine.run(until_s=1.05)
+    assert reason(machine, "a") == "runs its pre command"
+
+
+def test_a_crash_is_followed_by_a_respawn_by_the_definition_that_came_before_it() -> None:
+    machine = started(world(a={"restart": "always"}), "a")
+    machine.load(plan({"a": {"restart": "always", "pre": True}}))
+    assert machine.engine.units["a"].is_outdated
+    machine.end("a", 11)
+    machine.run(until_s=machine.now_s + 1.05)
+    assert reason(machine, "a") == "runs its pre command"
+
+
+def test_what_was_a_virtual_name_without_a_provider_starts_when_it_gets_a_definition_of_its_own() -> None:
+    services: dict[str, Any] = {"db": {"restart": "always"}, "sql": {"kind": "virtual", "provided_by": ["db"]}}
+    machine = started(world(**services), "sql")
+    machine.end("db", 11)
+    assert machine.state("sql") is UnitState.BACKOFF
+    machine.load(plan(services | {"sql": {}}))
+    machine.run()
+    assert machine.state("sql") is UnitState.UP
+
+
+def test_a_target_that_becomes_a_virtual_name_is_in_no_shutdowns_way() -> None:
+    machine = started(world(db={}, sql={"kind": "target"}), "db", "sql")
+    machine.load(plan({"db": {}, "sql": {"kind": "virtual", "provided_by": ["db"]}}))
+    machine.tell(Shutdown(Finish.POWEROFF, "tester"))
+    machine.run()
+    assert [end.finish for end in machine.finished] == [Finish.POWEROFF]
+
+
+def test_a_learned_need_gives_way_to_a_loop_of_new_definitions_also_when_a_shorter_one_is_there() -> None:
+    """`disk` uses `web` by its old definition: that loop is the shorter one, and passes by itself."""
+    services: dict[str, Any] = {"web": {}, "cache": {}, "disk": {"use": ["web"], "need": ["cache"]}}
+    machine = started(world(**services), "web", "disk")
+    machine.request(Verb.NEED, "web", caller="cache", waits=False)
+    machine.load(plan({"web": {"need": ["disk"]}, "cache": {}, "disk": {"need": ["cache"], "digest": "new"}}))
+    machine.request(Verb.RESTART, "web")
+    machine.request(Verb.RESTART, "disk")
+    machine.run()
+    assert ("cache", "no longer need web (at run time, by tester): web has a new definition") in told(machine)
+    assert set(machine.states().values()) == {"up"}
+
+
+def test_a_stop_goes_on_when_a_new_plan_makes_others_depend_on_what_is_being_stopped() -> None:
+    scenario = Scenario(
+        services={"base": {"kind": "target"}, "web": {"need": ["base"], "stop": True}},
+        actions=(Replace(5.001, {"web": {}, "base": {"need": ["web"], "kind": "target"}}),),
+        target="web",
+        end_s=5.0,
+    )
+    play(scenario, thorough=True)
+
+
+# -- waits from inside -------------------------------------------------------------------------------------------
+
+
+def refused(machine: Simulator, number: int) -> str:
+    """The loop that was told to whoever asked."""
+    assert answer(machine, number).outcome is Outcome.REFUSED
+    return text(machine, number)
+
+
+def test_who_has_hope_again_by_a_start_is_waited_for() -> None:
+    """`report` is given up while `data` has failed; a start of `page` brings both back."""
+    machine = world(
+        {"data": FAILS, "feed": SLOW},
+        data={"kind": "oneshot"},
+        feed={"ready": True},
+        report={"need": ["data"], "want": ["feed"]},
+        page={"need": ["data"], "use": ["report"]},
+    )
+    machine.request(Verb.START, "report")
+    machine.run(until_s=0.5)
+    assert machine.states() == {"data": "failed", "feed": "starting", "report": "failed", "page": "down"}
+    assert refused(machine, machine.request(Verb.START, "page", caller="feed")) == (
+        "feed would wait for page (start); page uses report (test.yaml:1:1); report wants feed (test.yaml:1:1)"
+    )
+
+
+def test_what_a_service_depends_on_by_its_next_definition_is_waited_for() -> None:
+    services: dict[str, Any] = {"log": {}, "job": {"kind": "oneshot"}, "mail": {"need": ["job"]}}
+    machine = world({"job": SLOW}, **services)
+    machine.request(Verb.START, "log", "mail")
+    machine.run(until_s=0.5)
+    machine.load(plan(services | {"log": {"after": ["mail"]}}))
+    assert refused(machine, machine.request(Verb.RESTART, "log", caller="job")) == (
+        "job would wait for log (restart); log starts after mail (test.yaml:1:1); mail needs job (test.yaml:1:1)"
+    )
+
+
+def test_a_foe_that_a_start_would_stop_is_waited_for() -> None:
+    machine = world(a={}, foe={"conflicts": ["a"]}, late={"after": ["a"], "stop": True})
+    started(machine, "a", "late")
+    machine.request(Verb.STOP, "late")
+    machine.run(until_s=machine.now_s + 0.05)
+    assert refused(machine, machine.request(Verb.START, "foe", caller="late")) == (
+        "late would wait for foe (start); foe waits until a is down, with which it conflicts (test.yaml:1:1); "
+        "a must wait until late is down, which starts after a (test.yaml:1:1)"
+    )
+
+
+def test_a_virtual_name_that_loses_its_last_provider_is_waited_for() -> None:
+    machine = world(
+        db={}, sql={"kind": "virtual", "provided_by": ["db"]}, web={"need": ["sql"], "kind": "oneshot", "stop": True}
+    )
+    started(machine, "web")
+    machine.request(Verb.STOP, "web")
+    machine.run(until_s=machine.now_s + 0.05)
+    assert refused(machine, machine.request(Verb.RESTART, "db", caller="web")) == (
+        "web would wait for db (restart); db must wait until sql is down, which is provided by db (test.yaml:1:1); "
+        "sql must wait until web is down, which needs sql (test.yaml:1:1)"
+    )
+
+
+# -- boots and shutdowns -----------------------------------------------------------------------------------------
+
+
+def test_who_let_a_boot_go_first_does_so_again_in_the_next_one() -> None:
+    """The first boot ends without being reached: its runlevel is stopped, and `lazy` waits for nobody any more."""
+    machine = world(
+        {"slow": Behaviour(never_ready=True), "lazy": NOT_FOUND},
+        lazy={"idle_s": 2.0},
+        slow={"ready": True},
+        default={"kind": "runlevel", "want": ["lazy", "slow"]},
+    )
+    machine.request(Verb.RUNLEVEL, "default")
+    machine.run(until_s=0.5)
+    machine.request(Verb.STOP, "default")
+    machine.request(Verb.START, "default")
+    machine.run(until_s=0.6)
+    assert machine.state("lazy") is UnitState.FAILED
+    machine.behaviours.clear()
+    machine.request(Verb.RUNLEVEL, "default")
+    assert reason(machine, "lazy") == "waits for the boot and all else that starts"
+    machine.run(until_s=2.7)
+    assert machine.state("lazy") is UnitState.UP
+
+
+def test_who_waits_for_a_lock_when_a_shutdown_ends_is_answered() -> None:
+    machine = started(world(a={}), "a")
+    machine.lock("apt")
+    machine.tell(Shutdown(Finish.POWEROFF, "root"))
+    waits = machine.lock("apt")
+    assert machine.answers[waits] == []
+    machine.run()
+    assert answer(machine, waits).outcome is Outcome.SUPERSEDED
+    assert text(machine, waits) == "superseded by shutdown of root"
+
+
+# -- virtual names -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_virtual_name_in_use_depends_on_is_not_let_go_of() -> None:
+    machine = world(
+        db={"stop_when_unneeded": True},
+        sql={"kind": "virtual", "provided_by": ["db"]},
+        job={"need": ["db"]},
+        web={"need": ["sql"]},
+    )
+    started(machine, "job", "web")
+    machine.request(Verb.STOP, "job")
+    machine.run()
+    assert machine.state("db") is UnitState.UP
+    machine.request(Verb.STOP, "web")
+    machine.run()
+    assert (machine.state("db"), reason(machine, "db")) == (UnitState.DOWN, "not needed since web stopped")
+
+
+def test_a_virtual_name_that_nobody_asked_for_is_down_because_of_its_providers() -> None:
+    machine = started(world(db={}, sql={"kind": "virtual", "provided_by": ["db"]}), "db")
+    machine.request(Verb.STOP, "db")
+    machine.run()
+    assert reason(machine, "sql") == "needs db, which is down (test.yaml:1:1)"
+
+
+def test_what_failed_is_named_rather_than_what_was_stopped() -> None:
+    machine = world(
+        {"b": NOT_FOUND}, a={}, b={}, sql={"kind": "virtual", "provided_by": ["a", "b"]}, web={"need": ["sql"]}
+    )
+    started(machine, "b", "web")
+    machine.request(Verb.STOP, "a")
+    machine.run()
+    assert reason(machine, "sql") == "needs b, which failed (test.yaml:1:1)"
+    assert reason(machine, "web") == "needs sql, which failed (test.yaml:1:1)"
+
+
+def test_a_virtual_name_with_a_provider_that_comes_back_has_not_failed() -> None:
+    machine = world(
+        {"b": NOT_FOUND}, a={}, b={}, sql={"kind": "virtual", "provided_by": ["a", "b"]}, web={"bind": ["sql"]}
+    )
+    started(machine, "b", "web")
+    machine.request(Verb.RESTART, "a", only=True)
+    assert (machine.state("web"), reason(machine, "web")) == (
+        UnitState.STOPPING,
+        "needs sql, which is down (test.yaml:1:1)",
+    )

@@ -1,0 +1,64 @@
+"""Who waits for whom at run time: terminals, locks, learned edges, definitions of two plans. A rule a test."""
+
+from __future__ import annotations
+
+from linit.engine import effects
+from linit.engine.events import Verb
+from linit.engine.simulator import Behaviour
+from linit.model.state import Outcome, UnitState
+from tests.simulation.playing import play
+from tests.simulation.scenario import Replace, Scenario
+from tests.simulation.worlds import answer, text, world
+
+
+def test_who_does_not_wait_for_a_lock_is_told_who_holds_it_not_who_waits() -> None:
+    machine = world()
+    machine.lock("apt", by="ann")
+    machine.lock("apt", by="bob")
+    refused = machine.lock("apt", waits=False, by="carl")
+    assert answer(machine, refused).outcome is Outcome.FAILED
+    assert text(machine, refused) == "ann holds it"
+
+
+def test_two_that_would_need_each_other_keep_the_written_need_only() -> None:
+    """A learned edge as strong as the rest of the loop is left out: or it waits for itself at the next start."""
+    machine = world(a={"need": ["b"]}, b={})
+    machine.request(Verb.START, "a")
+    machine.run()
+    machine.request(Verb.NEED, "a", caller="b", waits=False)
+    machine.run()
+    assert [edge.on for edge in machine.engine.links.dependencies("b")] == []
+    stopped = machine.request(Verb.STOP, "b")
+    machine.run()
+    assert answer(machine, stopped).outcome is Outcome.DONE
+    assert machine.transitions(UnitState.FAILED) == []
+
+
+def test_what_the_owner_of_a_terminal_waits_for_does_not_wait_for_the_terminal() -> None:
+    terminal = {"tty": "/dev/tty1"}
+    slow = {name: Behaviour(takes_s=1.0) for name in ("a", "helper")}
+    machine = world(slow, a={"pre": True, **terminal}, b=terminal, helper={"ready": True})
+    machine.request(Verb.START, "a")
+    machine.run(until_s=0.5)
+    machine.request(Verb.START, "helper", caller="a")
+    machine.run(until_s=0.6)
+    machine.request(Verb.NEED, "b", caller="helper", waits=False)
+    machine.run()
+    assert set(machine.states().values()) == {"up"}
+    told = [(effect.name, effect.text) for _, effect in machine.trace if isinstance(effect, effects.Told)]
+    assert told == [("b", "does not wait for the terminal /dev/tty1: a, which has it, waits for b")]
+
+
+def test_a_loop_of_old_and_new_definitions_is_broken_while_other_things_still_move() -> None:
+    """`slow` stops for as long as it can while two others wait for each other."""
+    scenario = Scenario(
+        services={
+            "slow": {},
+            "web": {"want": ["virtual"]},
+            "virtual": {"kind": "virtual", "provided_by": ["slow"]},
+        },
+        behaviours={"slow": Behaviour(ignores_term=True)},
+        actions=(Replace(5.0, {"web": {}, "virtual": {"kind": "virtual", "provided_by": ["web"]}}),),
+        target="web",
+    )
+    play(scenario, thorough=True)
