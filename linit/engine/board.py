@@ -50,7 +50,7 @@ class Board:
         """Make the units and edges those of `services`. One that runs keeps its definition."""
         for name, service in services.items():
             if name not in self.units:
-                self.units[name] = Unit(name, service)
+                self.units[name] = Unit(name, service, changed_at_s=self.now_s)
         self.links = Links(unit.service for unit in self.units.values())
         counted = [unit for unit in self.units.values() if unit.service.kind is not Kind.VIRTUAL]
         self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)
@@ -71,7 +71,7 @@ class Board:
 
     def add(self, service: Service) -> None:
         """One more unit."""
-        unit = self.units[service.name] = Unit(service.name, service)
+        unit = self.units[service.name] = Unit(service.name, service, changed_at_s=self.now_s)
         self.counts[UnitState.DOWN] += service.kind is not Kind.VIRTUAL
         self.links.add(service)
         for edge in service.dependencies:
@@ -278,9 +278,13 @@ class Board:
         if not against:
             return unit.restarting or unit.wish
         lost = next((edge for edge in against if self.is_lost(edge.on)), None)
-        first = lost or against[0]
+        # What still is up only follows another down, and may yet stay when that is back at once (restart --only).
+        first = lost or next((edge for edge in against if not self._is_up(edge.on)), against[0])
         cause = Cause.DEPENDENCY_FAILED if lost else Cause.DEPENDENCY_DOWN
         return Reason(cause, self.now_s, of=first.on, place=str(first.place))
+
+    def _is_up(self, name: str) -> bool:
+        return name in self.units and self.units[name].state is UnitState.UP
 
     def against(self, unit: Unit) -> list[Dependency]:
         """What stands against this unit's being up now."""

@@ -235,6 +235,7 @@ class Engine:
 
     def _announce_broken(self) -> None:
         for unit in tuple(self._board.units.values()):
+            unit.changed_at_s = self._board.now_s
             if unit.service.broken:
                 self._board.move(unit, Step.GAVE_UP, broken_reason(unit.service, self._board.now_s))
 

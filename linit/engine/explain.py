@@ -63,6 +63,13 @@ def waited_for(board: Board, unit: Unit) -> list[tuple[str, str]]:
     return []
 
 
+def awaited(board: Board, unit: Unit) -> list[str]:
+    """Whom a unit waits for now. One at rest does, too: to start as soon as what it is bound to is back."""
+    if unit.state.is_at_rest_down:
+        return [edge.on for edge in board.against(unit)] if unit.hope and not unit.goal else []
+    return [name for name, _ in waited_for(board, unit)]
+
+
 def is_kept(unit: Unit) -> bool:
     """Is its stop about to be undone? It is wanted again, and waits for what it depends on to be back."""
     return unit.goal and not unit.bouncing
@@ -110,7 +117,7 @@ def _waits_back(board: Board, name: str, to: str) -> bool:
     seen, todo = {name}, [name]
     while todo:
         unit = board.units.get(todo.pop())
-        for other, _ in waited_for(board, unit) if unit is not None else ():
+        for other in awaited(board, unit) if unit is not None else ():
             if other == to:
                 return True
             if other not in seen:

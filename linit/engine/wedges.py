@@ -87,9 +87,7 @@ class Wedges:
         return open_waits < max(all_waits, 1) if one_is_enough else not open_waits
 
     def _awaited(self, unit: Unit) -> list[str]:
-        if unit.state.is_at_rest_down:
-            return [edge.on for edge in self._board.against(unit)]
-        return [other for other, _ in explain.waited_for(self._board, unit) if other in self._board.units]
+        return [other for other in explain.awaited(self._board, unit) if other in self._board.units]
 
     def _words(self, name: str, on: str) -> str:
         links = self._board.links

@@ -276,3 +276,17 @@ def test_a_virtual_name_with_a_provider_that_comes_back_has_not_failed() -> None
         UnitState.STOPPING,
         "needs sql, which is down (test.yaml:1:1)",
     )
+
+
+def test_who_stops_names_what_went_down_rather_than_what_only_followed_it() -> None:
+    """And what followed may stay after all, when the other is back at once."""
+    w = world(
+        disk={"kind": "oneshot"},
+        fs={"bind": ["disk"]},
+        db={"need": ["fs"]},
+        web={"bind": ["db", "disk"]},
+    )
+    w.request(Verb.START, "web")
+    w.run()
+    w.request(Verb.RESTART, "disk", only=True)
+    assert (w.state("web"), reason(w, "web")) == (UnitState.STOPPING, "needs disk, which is down (test.yaml:1:1)")

@@ -550,3 +550,11 @@ def test_a_provider_that_is_to_go_provides_no_more_for_those_who_start_in_that_m
     assert w.state("late") is WAITING
     w.run()
     assert w.transitions(UP)[-3:] == ["mta", "late", "then"]
+
+
+def test_what_never_ran_has_been_down_since_linit_began() -> None:
+    """Not since the clock began, which in user mode is the host's boot."""
+    w = world(a={}, b={})
+    w.now_s = 5000.0
+    w.request(Verb.START, "a")
+    assert w.engine.units["b"].changed_at_s == 5000.0

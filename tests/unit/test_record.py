@@ -147,7 +147,7 @@ def test_why_tells_of_the_moment_that_was_asked_about(tmp_path: Path) -> None:
     stepper = Stepper(load(path))
     stepper.go_to(stepper.number_at(65.0))
     (link,) = why(stepper, "a", 65.0)["chain"]
-    assert (link["state"], link["since_s"]) == ("down", 65.0)
+    assert (link["state"], link["since_s"]) == ("down", 60.0)
     assert link["wish"] == f"stopped by {by}"
 
 
