@@ -20,7 +20,7 @@ from linit.engine.locks import Claim, Locks
 from linit.engine.requests import Ledger
 from linit.engine.unit import Unit
 from linit.engine.wishes import hopeful_with
-from linit.model.service import Dependency, EdgeKind
+from linit.model.service import EDGE_WORDS, Dependency, EdgeKind
 from linit.model.state import UnitState
 
 RUNS_SCRIPTS: Final = (UnitState.STARTING, UnitState.STOPPING)
@@ -76,7 +76,7 @@ class WaitGraph:
             if on is not None and _makes_wait(new, edge, on, hopeful):
                 way = self._way((Awaited.UP, edge.on), waits_for_asker, hopeful)
                 if way:
-                    why = f"{service.name} {WORDS[edge.kind]} {edge.on} ({edge.place})"
+                    why = f"{service.name} {EDGE_WORDS[edge.kind]} {edge.on} ({edge.place})"
                     asker = asking.caller or asking.by
                     return self._describe(f"{asker} would wait for {service.name} (run); {why}", way)
         return ""
@@ -164,7 +164,7 @@ class WaitGraph:
             on = board.units.get(edge.on)
             if on is not None and _makes_wait(unit, edge, on, hopeful, goes_down):
                 what = Awaited.AGAIN if again and edge.kind is EdgeKind.PROVIDED_BY else Awaited.UP
-                yield (what, edge.on), f"{WORDS[edge.kind]} {edge.on} ({edge.place})"
+                yield (what, edge.on), f"{EDGE_WORDS[edge.kind]} {edge.on} ({edge.place})"
         for foe, edge in board.links.foes(unit.name):
             if foe in board.units and waits(edge.kind, board.units[foe].view):
                 yield (Awaited.DOWN, foe), f"waits until {foe} is down, with which it conflicts ({edge.place})"
@@ -181,7 +181,7 @@ class WaitGraph:
         for other, edge in self._board.links.dependents(unit.name):
             dependent = self._board.units.get(other)
             if dependent is not None and (holds(edge.kind, dependent.view) or _falls_with(dependent, edge, unit)):
-                text = f"must wait until {other} is down, which {WORDS[edge.kind]} {unit.name} ({edge.place})"
+                text = f"must wait until {other} is down, which {EDGE_WORDS[edge.kind]} {unit.name} ({edge.place})"
                 yield (Awaited.DOWN, other), text
         if unit.state is UnitState.STOPPING:
             yield from self.script_waits(unit.name)
@@ -248,14 +248,3 @@ def _falls_with(virtual: Unit, edge: Dependency, provider: Unit) -> bool:
     """Does the virtual name lose its last provider? Then it must be down first, as soon as that is to stop."""
     is_last = edge.kind is EdgeKind.PROVIDED_BY and provider.goal and virtual.alive == 1
     return is_last and virtual.state in RUNNING
-
-
-WORDS: Final = {
-    EdgeKind.NEED: "needs",
-    EdgeKind.BIND: "is bound to",
-    EdgeKind.WANT: "wants",
-    EdgeKind.USE: "uses",
-    EdgeKind.AFTER: "starts after",
-    EdgeKind.PROVIDED_BY: "is provided by",
-    EdgeKind.CONFLICTS: "conflicts with",
-}

@@ -11,9 +11,8 @@ from linit.engine.board import Board
 from linit.engine.edges import NOTHING
 from linit.engine.lifecycle import Lifecycle
 from linit.engine.unit import StopPhase, Unit
-from linit.engine.wait_loops import WORDS
 from linit.model.reason import Cause, Reason
-from linit.model.service import Kind
+from linit.model.service import EDGE_WORDS, Kind
 from linit.model.state import UnitState
 
 
@@ -93,9 +92,9 @@ class Wedges:
         links = self._board.links
         edge = next((edge for edge in links.dependencies(name) if edge.on == on), None)
         if edge is not None and self._board.units[name].state is UnitState.WAITING:
-            return f"{name} {WORDS[edge.kind]} {on} ({edge.place})"
+            return f"{name} {EDGE_WORDS[edge.kind]} {on} ({edge.place})"
         back = next((edge for other, edge in links.dependents(name) if other == on), None)
-        why = f", which {WORDS[back.kind]} {name} ({back.place})" if back is not None else ""
+        why = f", which {EDGE_WORDS[back.kind]} {name} ({back.place})" if back is not None else ""
         return f"{name} waits until {on} is down{why}"
 
     def _fail_what_waits_for_nobody(self) -> bool:

@@ -10,17 +10,8 @@ from linit.definitions import Definitions
 from linit.graph import conflicts, loops
 from linit.graph.edges import Edges, connect
 from linit.model.place import Fault, Severity
-from linit.model.service import CutEdge, Dependency, EdgeKind, Kind, Service
+from linit.model.service import EDGE_WORDS, CutEdge, Dependency, EdgeKind, Kind, Service
 
-WORDS: Final = {
-    EdgeKind.NEED: "needs",
-    EdgeKind.BIND: "is bound to",
-    EdgeKind.WANT: "wants",
-    EdgeKind.USE: "uses",
-    EdgeKind.AFTER: "starts after",
-    EdgeKind.PROVIDED_BY: "is provided by",
-    EdgeKind.CONFLICTS: "conflicts with",
-}
 LOOP_SHOWN_MAX: Final = 40  # edges of a loop that each of its members is told; the fault names all
 ORDER: Final = tuple(EdgeKind)  # of the kinds, in which a service's edges are listed and a pair is named
 
@@ -123,7 +114,7 @@ class _Resolving:
                     key=edge.kind.value,
                     found=f"the loop {text}",
                     expected="no loop",
-                    hint=f"cut here: it is ignored that {owner} {WORDS[edge.kind]} {on}",
+                    hint=f"cut here: it is ignored that {owner} {EDGE_WORDS[edge.kind]} {on}",
                     service=owner,
                 )
             )
@@ -133,7 +124,7 @@ class _Resolving:
         parts: list[str] = []
         for here, on in zip([owner, *loop], loop, strict=False):
             edge = first if first is not None and not parts else self.edge(here, on)
-            words = f"{WORDS[edge.kind]} {on} ({edge.place})" if edge else f"waits through others for {on}"
+            words = f"{EDGE_WORDS[edge.kind]} {on} ({edge.place})" if edge else f"waits through others for {on}"
             parts.append(f"{here} {words}")
         return ", ".join(parts)
 
@@ -148,25 +139,31 @@ class _Resolving:
         for definition in self.definitions.services:
             service = definition.service
             kind, texts = self.broken.get(service.name, (service.broken, service.broken_by))
-            yield service.name, replace(
-                service,
-                dependencies=self.sorted_edges(service.name),
-                runlevels=self.definitions.enabled.get(service.name, ()),
-                broken=kind,
-                broken_by=texts,
+            yield (
+                service.name,
+                replace(
+                    service,
+                    dependencies=self.sorted_edges(service.name),
+                    runlevels=self.definitions.enabled.get(service.name, ()),
+                    broken=kind,
+                    broken_by=texts,
+                ),
             )
         for name, providers in self.connected.virtual.items():
             kind, texts = self.broken.get(name, ("", ()))
-            yield name, Service(
+            yield (
                 name,
-                providers[0][1],
-                Kind.VIRTUAL,
-                description="provided by " + ", ".join(provider for provider, _ in providers),
-                dependencies=self.sorted_edges(name),
-                prefer=tuple(each for each in prefer if each in {provider for provider, _ in providers}),
-                runlevels=self.definitions.enabled.get(name, ()),
-                broken=kind,
-                broken_by=texts,
+                Service(
+                    name,
+                    providers[0][1],
+                    Kind.VIRTUAL,
+                    description="provided by " + ", ".join(provider for provider, _ in providers),
+                    dependencies=self.sorted_edges(name),
+                    prefer=tuple(each for each in prefer if each in {provider for provider, _ in providers}),
+                    runlevels=self.definitions.enabled.get(name, ()),
+                    broken=kind,
+                    broken_by=texts,
+                ),
             )
 
     def preferred(self) -> list[str]:

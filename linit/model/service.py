@@ -53,6 +53,17 @@ class EdgeKind(enum.Enum):
         return self in (EdgeKind.NEED, EdgeKind.BIND, EdgeKind.WANT)
 
 
+EDGE_WORDS: Final = {  # for people: "web needs db"
+    EdgeKind.NEED: "needs",
+    EdgeKind.BIND: "is bound to",
+    EdgeKind.WANT: "wants",
+    EdgeKind.USE: "uses",
+    EdgeKind.AFTER: "starts after",
+    EdgeKind.PROVIDED_BY: "is provided by",
+    EdgeKind.CONFLICTS: "conflicts with",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Dependency:
     """An edge of the graph: its owner depends on `on`. `place` is the file and line that wrote it.
