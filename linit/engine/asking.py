@@ -8,7 +8,8 @@ from typing import Final
 from linit.engine import events, learning
 from linit.engine.course import Course
 from linit.engine.desires import Desires
-from linit.engine.events import Verb
+from linit.engine.effects import DisarmTimer
+from linit.engine.events import TimerKind, Verb
 from linit.engine.lifecycle import Lifecycle
 from linit.engine.requests import Pending, answer, refusal
 from linit.engine.respawn import Budget
@@ -18,8 +19,10 @@ from linit.engine.wishes import live_needers
 from linit.model.place import Place
 from linit.model.reason import Cause, Reason
 from linit.model.service import Dependency, EdgeKind, Kind
-from linit.model.state import Desired, Outcome, UnitState
+from linit.model.state import Desired, Outcome, Role, UnitState
 
+ACTIVATIONS_MAX: Final = 20  # of a service by one trigger, within the window
+ACTIVATION_WINDOW_S: Final = 10.0
 IS_STOPPING: Final = "the system is shutting down"
 
 
@@ -70,6 +73,41 @@ class Asking:
         else:
             outcome, text = Outcome.FAILED, f"its reload command could not be run: {event.text}"
         self._board.emit(*self._ledger.reload_ended(unit.name, outcome, text))
+
+    def on_reloaded(self, unit: Unit) -> None:
+        """The service said itself that it has reloaded."""
+        self._board.emit(DisarmTimer(unit.name, TimerKind.RELOAD))
+        self._board.emit(*self._ledger.reload_ended(unit.name, Outcome.DONE, "reloaded"))
+
+    def on_reload_over(self, unit: Unit, text: str) -> None:
+        """The service will not say it any more."""
+        if Role.RELOAD not in unit.running:
+            self._board.emit(*self._ledger.reload_ended(unit.name, Outcome.FAILED, text))
+
+    def on_triggered(self, event: events.Triggered) -> None:
+        """A trigger starts its service; one that is up or on its way already needs nothing."""
+        trigger = self._board.units.get(event.name)
+        target = self._board.units.get(trigger.service.activates) if trigger is not None else None
+        if trigger is None or target is None or trigger.state is not UnitState.UP or not trigger.goal:
+            return
+        if target.goal or self._course.boot_state == "stopping":
+            return
+        if self._is_too_often(trigger):
+            return
+        why = Reason(Cause.ACTIVATED, self._board.now_s, of=event.name, text=event.text)
+        self._desires.want_all((target.name,), why, Verb.START)
+
+    def _is_too_often(self, trigger: Unit) -> bool:
+        """What a service leaves as it was (a client not served, a path not taken away) would start it for ever."""
+        now_s = self._board.now_s
+        recent = tuple(at_s for at_s in trigger.budget.at_s if now_s - at_s < ACTIVATION_WINDOW_S)
+        trigger.budget = Budget((*recent, now_s))
+        if len(recent) < ACTIVATIONS_MAX or trigger.service.kind is Kind.TIMER:
+            return False
+        text = f"it started {trigger.service.activates} {len(recent)} times within {ACTIVATION_WINDOW_S:g} s"
+        trigger.given_up = Reason(Cause.RESPAWN_LIMIT, now_s, text=text)
+        self._board.look(trigger)
+        return True
 
     def open(self, request: events.Request | events.RunTransient, verb: Verb, parts: dict[str, Verb]) -> None:
         """Owe an answer about `parts`: service -> what is awaited of it."""
@@ -144,7 +182,7 @@ class Asking:
             problem = self._lifecycle.reload(unit)
             if problem:
                 pending.results[name] = (Outcome.FAILED, problem)
-            elif unit.service.reload is None:
+            elif unit.service.reload is None and not unit.service.reload_notifies:
                 pending.results[name] = (Outcome.DONE, "told to reload")
             else:
                 pending.open[name] = Verb.RELOAD

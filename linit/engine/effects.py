@@ -54,7 +54,50 @@ class WatchReadiness:
 
 @dataclass(frozen=True, slots=True)
 class UnwatchReadiness:
+    """No longer interested in that, nor in the answer to `FindMain` and `CheckConditions`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindMain:
+    """The command of a forking service has ended: report MainFound, or ReadinessFailed when there is no daemon."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class CheckConditions:
+    """Look at all of `service.when`; report ConditionsChecked."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class WatchHealth:
+    """Report Unhealthy when the unit's probe or watchdog says so."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class UnwatchHealth:
     """No longer interested."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Make a trigger ready: open its sockets, set its clock, watch its paths. Report Ready or SpawnFailed (Role.MAIN),
+    then Triggered whenever it sees something while the service that it starts does not run."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    """Close a trigger."""
 
     name: str
 
@@ -133,6 +176,12 @@ Effect = (
     | KillAll
     | WatchReadiness
     | UnwatchReadiness
+    | FindMain
+    | CheckConditions
+    | WatchHealth
+    | UnwatchHealth
+    | Arm
+    | Disarm
     | ArmTimer
     | DisarmTimer
     | Transition

@@ -54,6 +54,7 @@ class Engine:
             events.RunTransient: self._on_run,
             events.LockAsked: self._on_lock_asked,
             events.LockReleased: self._on_lock_released,
+            events.Triggered: self._asking.on_triggered,
             events.Shutdown: self._on_shutdown,
             events.PlanLoaded: self._on_plan,
         }
@@ -65,6 +66,11 @@ class Engine:
             events.Ready: self._lifecycle.starting.on_ready,
             events.ReadinessFailed: self._lifecycle.on_readiness_failed,
             events.TimerFired: self._lifecycle.on_timer,
+            events.MainFound: self._lifecycle.starting.on_main_found,
+            events.ConditionsChecked: self._lifecycle.starting.on_conditions,
+            events.Unhealthy: self._lifecycle.on_unhealthy,
+            events.Extended: self._lifecycle.on_extended,
+            events.Reloaded: lambda unit, _event: self._asking.on_reloaded(unit),
         }
 
     @property
@@ -146,6 +152,8 @@ class Engine:
             self._board.look(unit)
         if isinstance(event, events.Exited | events.SpawnFailed) and event.role is Role.RELOAD:
             self._asking.on_reload_ended(unit, event)
+        elif isinstance(event, events.TimerFired) and event.kind is events.TimerKind.RELOAD:
+            self._asking.on_reload_over(unit, "it has not said that it is ready again")
 
     def _settle(self) -> None:
         """Let every unit act that has something to do, then answer what is decided by it."""
@@ -170,7 +178,10 @@ class Engine:
     def _answer_decided(self) -> None:
         for name in self._board.changed:
             if name in self._board.units:
-                self._board.emit(*self._ledger.settle(name, self._board.units[name]))
+                unit = self._board.units[name]
+                self._board.emit(*self._ledger.settle(name, unit))
+                if unit.state is not UnitState.UP:
+                    self._asking.on_reload_over(unit, f"it is {unit.state.value}")
         self._board.changed.clear()
 
     def _let_go_of_unneeded(self) -> bool:

@@ -67,6 +67,54 @@ class ReadinessFailed:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class MainFound:
+    """`pid` is the main process of the unit from now on: the daemon that a forking service put into the background, or
+    what the service said itself (MAINPID= of sd_notify(3)). Its end is reported as that of Role.MAIN."""
+
+    name: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionsChecked:
+    """The answer to `CheckConditions`. `text`: the first condition that is not met, "" if all are."""
+
+    name: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unhealthy:
+    """A unit that is up is not well any more: its health probe failed too often, or it missed its watchdog."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """The unit asked for more time for the start or stop under way: `delay_s` from now (EXTEND_TIMEOUT_USEC)."""
+
+    name: str
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The unit said that it has read its configuration again (READY=1 after RELOADING=1)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """A trigger that is up saw what it waits for. `text` says what, for people."""
+
+    name: str
+    text: str
+
+
 class TimerKind(enum.Enum):
     """What a timer of a unit is for. A unit has at most one timer of each kind."""
 
@@ -181,6 +229,12 @@ Event = (
     | Emptied
     | Ready
     | ReadinessFailed
+    | MainFound
+    | ConditionsChecked
+    | Unhealthy
+    | Extended
+    | Reloaded
+    | Triggered
     | TimerFired
     | Request
     | RunTransient

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from linit.engine.board import Board
 from linit.engine.edges import holds, waits
+from linit.engine.starting import CHECKS, SEARCHES
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
 from linit.model.service import EdgeKind, Kind, ReadinessKind, RestartPolicy
@@ -136,7 +137,7 @@ def _present_step(engine: Engine, unit: Unit) -> Reason:
     for claim, holder in engine.locks.waiting():
         if claim.caller == unit.name:
             return Reason(Cause.WAITS_FOR_LOCK, unit.reason.at_s, of=holder.caller, by=holder.by, text=claim.lock)
-    if unit.reason.cause in (Cause.STARTING, Cause.WAITS_FOR):
+    if unit.reason.text not in (CHECKS, SEARCHES) and unit.reason.cause in (Cause.STARTING, Cause.WAITS_FOR):
         return Reason(Cause.STARTING, unit.reason.at_s, text=_step_words(unit))
     return unit.reason
 
@@ -241,7 +242,7 @@ def _link(engine: Engine, unit: Unit, reason: Reason, now_s: float) -> dict[str,
 def respawns(unit: Unit, now_s: float) -> dict[str, Any] | None:
     """How much of the respawn budget is used; None for what never respawns. `limit` and `left` None: no limit."""
     restart = unit.service.restart
-    if restart.policy is RestartPolicy.NEVER or unit.service.kind not in (Kind.PROCESS, Kind.ONESHOT):
+    if restart.policy is RestartPolicy.NEVER or not unit.service.kind.runs:
         return None
     used = sum(now_s - at_s < restart.window_s for at_s in unit.budget.at_s)
     left = max(restart.limit - used, 0) if restart.limit else None

@@ -14,6 +14,7 @@ from linit.engine.board import Board, broken_reason, remains_reason
 from linit.engine.edges import RUNNING, waits
 from linit.engine.effects import (
     ArmTimer,
+    Disarm,
     DisarmTimer,
     Signal,
     To,
@@ -21,7 +22,7 @@ from linit.engine.effects import (
 )
 from linit.engine.events import TimerKind
 from linit.engine.learning import give_way, learn, learned
-from linit.engine.orders import disarm, limit_of, spawn, tell
+from linit.engine.orders import arm, disarm, limit_of, spawn, tell, unwatch_health
 from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
 from linit.engine.starting import Starting
 from linit.engine.stopping import Stopping
@@ -29,10 +30,11 @@ from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.engine.wishes import choose_provider, part_foes
 from linit.model.reason import Cause, Reason
-from linit.model.service import Kind
+from linit.model.service import TRIGGERS, Kind
 from linit.model.state import Desired, Role, UnitState
 
 RELOAD_TIMEOUT_S: Final = 60.0
+EXTENSION_MAX_S: Final = 3600.0  # at a time
 LOST: Final = frozenset({Cause.DEPENDENCY_DOWN, Cause.DEPENDENCY_FAILED})
 # Why something is down although desired, or is desired at all: no reason any more once it is not desired.
 OF_DESIRED: Final = frozenset(
@@ -51,7 +53,7 @@ class Lifecycle:
 
     def __init__(self, board: Board, would_wedge: Callable[[str, str], bool]) -> None:
         self.board = board
-        self.starting = Starting(board, would_wedge, self._fail_start)
+        self.starting = Starting(board, would_wedge, self._fail_start, self._finish)
         self.stopping = Stopping(board, self._on_stopped)
 
     # -- towards the goal ----------------------------------------------------------------------------------------
@@ -218,10 +220,29 @@ class Lifecycle:
                 self.stopping.end_if_empty(unit)
         elif unit.state is UnitState.STARTING:
             self.starting.on_end(unit, role, reason, succeeded)
-        elif unit.state is UnitState.UP and role is Role.MAIN and unit.service.kind is Kind.PROCESS:
+        elif unit.state is UnitState.UP and role is Role.MAIN and unit.service.kind.is_daemon:
             self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s), reason)
         elif unit.state is UnitState.STOPPING:
             self.stopping.on_end(unit, role, reason, succeeded)
+
+    def on_unhealthy(self, unit: Unit, event: events.Unhealthy) -> None:
+        """It runs, but it does not do its work any more: as if it had crashed."""
+        why = Reason(Cause.UNHEALTHY, self.board.now_s, text=event.text)
+        self._end(unit, judge(unit.service, why, False, unit.budget, self.board.now_s), why)
+
+    def on_extended(self, unit: Unit, event: events.Extended) -> None:
+        """It needs more time, and says so; as often as it likes."""
+        delay_s = min(event.delay_s, EXTENSION_MAX_S)
+        if unit.deadline_s is None or self.board.now_s + delay_s <= unit.deadline_s:
+            return  # it has that time anyway
+        if unit.state is UnitState.STARTING:
+            arm(self.board, unit, TimerKind.START, delay_s)
+        else:
+            self.stopping.extend(unit, delay_s)
+
+    def _finish(self, unit: Unit, why: Reason) -> None:
+        """It goes down, and that is as it should be."""
+        self._end(unit, Verdict(Next.FINISH, why), why)
 
     def _fail_start(self, unit: Unit, why: Reason) -> None:
         self._end(unit, judge(unit.service, why, False, unit.budget, self.board.now_s), why)
@@ -233,6 +254,9 @@ class Lifecycle:
         disarm(self.board, unit, TimerKind.START)
         disarm(self.board, unit, TimerKind.HEALTHY)
         self.board.emit(UnwatchReadiness(unit.name))
+        unwatch_health(self.board, unit)
+        if unit.service.kind.is_trigger:
+            self.board.emit(Disarm(unit.name))
         unit.verdict = verdict
         if unit.running or unit.left:
             self.stopping.clean_up(unit, verdict.reason)
@@ -251,6 +275,8 @@ class Lifecycle:
             return
         finished = verdict.next is Next.FINISH
         self._fail_over(unit)
+        if not finished:
+            self._close_triggers(unit)
         unit.given_up, unit.finished = verdict.reason, finished
         self.board.move(unit, Step.ENDED if finished else Step.GAVE_UP, verdict.reason)
 
@@ -268,6 +294,14 @@ class Lifecycle:
         if unit.stop_reason is not None and unit.stop_reason.cause is Cause.STOP_TIMEOUT:
             reason = unit.stop_reason
         self.board.move(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
+
+    def _close_triggers(self, unit: Unit) -> None:
+        """What it was to serve is refused from now on: clients would wait for ever, or start it again and again."""
+        for suffix in (TRIGGERS[Kind.SOCKET], TRIGGERS[Kind.WATCH]):
+            trigger = self.board.units.get(unit.name + suffix)
+            if trigger is not None and trigger.service.activates == unit.name and trigger.given_up is None:
+                trigger.given_up = Reason(Cause.ACTIVATES_FAILED, self.board.now_s, of=unit.name)
+                self.board.look(trigger)
 
     def _fail_over(self, unit: Unit) -> None:
         """Another provider takes over a virtual name whose provider gives up."""
@@ -307,6 +341,8 @@ class Lifecycle:
             return ""
         if service.reload_signal:
             self.board.emit(Signal(unit.name, service.reload_signal, To.MAIN))
+            if service.reload_notifies:
+                self.board.emit(ArmTimer(unit.name, TimerKind.RELOAD, RELOAD_TIMEOUT_S))
             return ""
         return "its definition says no way to reload (key: reload)"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linit.engine.board import Board
-from linit.engine.effects import ArmTimer, DisarmTimer, Spawn, Told
+from linit.engine.effects import ArmTimer, DisarmTimer, Spawn, Told, UnwatchHealth
 from linit.engine.events import TimerKind
 from linit.engine.unit import Unit
 from linit.model.service import Command
@@ -31,6 +31,12 @@ def disarm(board: Board, unit: Unit, kind: TimerKind) -> None:
 def tell(board: Board, unit: Unit, text: str) -> None:
     """Have a person read something that is no change of state."""
     board.emit(Told(unit.name, text, board.now_s))
+
+
+def unwatch_health(board: Board, unit: Unit) -> None:
+    """It is not up any more, or about to be stopped: nobody asks whether it is well."""
+    if unit.service.health is not None or unit.service.watchdog_s is not None:
+        board.emit(UnwatchHealth(unit.name))
 
 
 def limit_of(command: Command, default_s: float | None) -> float | None:

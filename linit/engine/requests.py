@@ -43,6 +43,8 @@ def judge_part(verb: Verb, unit: Unit) -> tuple[Outcome, str] | None:
     if unit.state is UnitState.UP and unit.goal and not unit.bouncing:
         return Outcome.DONE, _up_words(unit)
     if unit.state.is_at_rest_down and not unit.hope:
+        if unit.finished and verb is not Verb.NEED:
+            return Outcome.DONE, f"{unit.state.value}: {unit.reason}"  # it had nothing to do, or has done it
         return Outcome.FAILED, f"{unit.state.value}: {unit.reason}"
     return None
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from linit.model.reason import Cause, Reason
-from linit.model.service import Kind, Restart, RestartPolicy, Service
+from linit.model.service import Restart, RestartPolicy, Service
 
-ABNORMAL: Final = frozenset({Cause.START_TIMEOUT, Cause.READINESS_FAILED})
+ABNORMAL: Final = frozenset({Cause.START_TIMEOUT, Cause.READINESS_FAILED, Cause.UNHEALTHY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def judge(service: Service, why: Reason, succeeded: bool, budget: Budget, now_s:
     """What follows the end of a main process, or of a start, for the reason `why`."""
     restart = service.restart
     if not _policy_allows(service, restart.policy, why, succeeded):
-        return Verdict(Next.FINISH if succeeded and service.kind is Kind.PROCESS else Next.GIVE_UP, why)
+        return Verdict(Next.FINISH if succeeded and service.kind.is_daemon else Next.GIVE_UP, why)
     recent = tuple(at_s for at_s in budget.at_s if now_s - at_s < restart.window_s)
     if restart.limit and len(recent) >= restart.limit:
         return Verdict(Next.GIVE_UP, _limit_reason(restart, why, len(recent), now_s))
@@ -70,7 +70,7 @@ def _policy_allows(service: Service, policy: RestartPolicy, why: Reason, succeed
     if policy is RestartPolicy.NEVER:
         return False
     if policy is RestartPolicy.ALWAYS:
-        return service.kind is Kind.PROCESS or not succeeded
+        return service.kind.is_daemon or not succeeded
     if policy is RestartPolicy.ON_FAILURE:
         return not succeeded
     killed = why.status is not None and bool(why.status & 0x7F)

@@ -41,6 +41,9 @@ class Behaviour:
     unkillable: bool = False
     leaves_child: bool = False  # another process outlives the main one until it is killed
     emptied_late_s: float = 0.0  # how late it is noticed that none of its processes is left
+    condition: str = ""  # of its `when`: which is not met
+    no_main: str = ""  # of a forking service: why its daemon is not found
+    unwell_after_s: float | None = None  # since it is up: its health check has failed too often
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class Simulator:
     handled: int = 0
     keep_trace: bool = True
     last_effects: tuple[effects.Effect, ...] = ()
+    armed: dict[str, None] = field(default_factory=dict)  # triggers
     _queue: list[tuple[float, int, Callable[[], events.Event | None]]] = field(default_factory=list)
     _serial: itertools.count[int] = field(default_factory=itertools.count)
     _stale: set[int] = field(default_factory=set)  # timers in the queue that were disarmed
@@ -131,6 +135,11 @@ class Simulator:
         """The process of a service that asks for things: its newest."""
         found = [process for process in self.processes.values() if process.name == caller and process.role]
         return found[-1] if found else None
+
+    def trigger(self, name: str, text: str = "a client") -> None:
+        """A trigger sees what it waits for, if it is armed."""
+        if name in self.armed:
+            self.tell(events.Triggered(name, text))
 
     def load(self, plan: Plan, *, start_enabled: bool = True, by: str = "tester") -> int:
         """Replace the plan now; the answer lands in `answers[id]`."""
@@ -231,6 +240,16 @@ class Simulator:
                 self._after(self.behaviour(effect.name).emptied_late_s, lambda: self._emptied(effect.name))
             case effects.WatchReadiness():
                 self._watch(effect.service)
+            case effects.FindMain():
+                self._find_main(effect.service.name)
+            case effects.CheckConditions():
+                self._check_conditions(effect.service.name)
+            case effects.WatchHealth():
+                self._watch_health(effect.service.name)
+            case effects.Arm():
+                self._arm_trigger(effect.service.name)
+            case effects.Disarm():
+                self.armed.pop(effect.name, None)
             case effects.ArmTimer():
                 self._arm(effect.name, effect.kind, effect.delay_s)
             case effects.DisarmTimer():
@@ -296,7 +315,10 @@ class Simulator:
             return events.Spawned(name, role, process.pid) if process.pid in self.processes else None
 
         self._after(SPAWN_S, started)
-        if effect.service.kind is not Kind.PROCESS or role is not Role.MAIN:
+        if effect.service.kind is Kind.FORKING and role is Role.MAIN:
+            end = self._of_its_own(process, lambda: self._go_to_background(process, behaviour.status))
+            self._after(SPAWN_S + behaviour.takes_s, end)
+        elif effect.service.kind is not Kind.PROCESS or role is not Role.MAIN:
             end = self._of_its_own(process, lambda: self._exit(process, behaviour.status))
             self._after(SPAWN_S + behaviour.takes_s, end)
         elif behaviour.dies_after_s is not None:
@@ -304,6 +326,52 @@ class Simulator:
         if behaviour.leaves_child and role is Role.MAIN:
             child = Process(FIRST_PID + next(self._serial), name, None)
             self.processes[child.pid] = child
+
+    def _go_to_background(self, process: Process, status: int) -> events.Event | None:
+        """The command of a forking service ends; with success, a daemon of it remains."""
+        if status == 0 and process.pid in self.processes:
+            daemon = Process(FIRST_PID + next(self._serial), process.name, None)
+            self.processes[daemon.pid] = daemon
+        return self._exit(process, status)
+
+    def _find_main(self, name: str) -> None:
+        behaviour = self.behaviour(name)
+        daemon = next((each for each in self.processes.values() if each.name == name and each.role is None), None)
+
+        def found() -> events.Event | None:
+            if behaviour.no_main or daemon is None or daemon.pid not in self.processes:
+                return events.ReadinessFailed(name, behaviour.no_main or "its command ended and left no process")
+            daemon.role = Role.MAIN
+            if behaviour.dies_after_s is not None:
+                self._after(behaviour.dies_after_s, lambda: self._exit(daemon, behaviour.death))
+            return events.MainFound(name, daemon.pid)
+
+        self._after(SPAWN_S, found)
+
+    def _check_conditions(self, name: str) -> None:
+        self._after(SPAWN_S, lambda: events.ConditionsChecked(name, self.behaviour(name).condition))
+
+    def _watch_health(self, name: str) -> None:
+        behaviour = self.behaviour(name)
+        main = self.engine.units[name].pids.get(Role.MAIN)
+        if behaviour.unwell_after_s is None or main is None:
+            return
+
+        def unwell() -> events.Event | None:
+            return events.Unhealthy(name, "its health check failed 3 times") if main in self.processes else None
+
+        self._after(behaviour.unwell_after_s, unwell)
+
+    def _arm_trigger(self, name: str) -> None:
+        error = self.behaviour(name).spawn_error
+
+        def armed() -> events.Event:
+            if error:
+                return events.SpawnFailed(name, Role.MAIN, error)
+            self.armed[name] = None
+            return events.Ready(name)
+
+        self._after(SPAWN_S, armed)
 
     def _watch(self, service: Service) -> None:
         behaviour = self.behaviour(service.name)

@@ -6,11 +6,12 @@ What follows when one of these fails is `lifecycle`'s.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from linit.engine import events
 from linit.engine.board import Board
 from linit.engine.edges import provides
-from linit.engine.effects import ArmTimer, WatchReadiness
+from linit.engine.effects import Arm, ArmTimer, CheckConditions, FindMain, WatchHealth, WatchReadiness
 from linit.engine.events import TimerKind
 from linit.engine.links import PROCESSLESS
 from linit.engine.orders import arm, disarm, spawn, tell
@@ -20,17 +21,26 @@ from linit.model.reason import Cause, Reason
 from linit.model.service import EdgeKind, Kind, ReadinessKind
 from linit.model.state import Role, UnitState
 
+CHECKS: Final = "checks its conditions"
+SEARCHES: Final = "its command has ended, its daemon is looked for"
+
 
 class Starting:
     """Brings units up. `fail` is called when a start has failed."""
 
     def __init__(
-        self, board: Board, would_wedge: Callable[[str, str], bool], fail: Callable[[Unit, Reason], None]
+        self,
+        board: Board,
+        would_wedge: Callable[[str, str], bool],
+        fail: Callable[[Unit, Reason], None],
+        finish: Callable[[Unit, Reason], None],
     ) -> None:
-        """`would_wedge`: does the second service, which has a terminal, wait for the first, which wants it?"""
+        """`would_wedge`: does the second service, which has a terminal, wait for the first, which wants it?
+        `finish`: called when a unit is to be down again, which is no failure."""
         self.board = board
         self._would_wedge = would_wedge
         self._fail = fail
+        self._finish = finish
 
     def go(self, unit: Unit) -> None:
         """Nothing that it depends on is in the way any more."""
@@ -83,7 +93,7 @@ class Starting:
     def _begin_start(self, unit: Unit) -> None:
         unit.began_at_s = unit.run_at_s = self.board.now_s
         unit.index = 0
-        unit.left = False
+        unit.left = unit.found = False
         unit.verdict = None
         unit.deadline_s = None
         self.board.move(unit, Step.MET, self._step_reason("starting"))
@@ -92,7 +102,23 @@ class Starting:
             return
         if unit.service.start_timeout_s is not None:
             arm(self.board, unit, TimerKind.START, unit.service.start_timeout_s)
-        self._run_pre(unit)
+        if unit.service.kind.is_trigger:
+            unit.running.add(Role.MAIN)  # until it is armed
+            self.board.emit(Arm(unit.service))
+        elif unit.service.when:
+            unit.reason = self._step_reason(CHECKS)
+            self.board.emit(CheckConditions(unit.service))
+        else:
+            self._run_pre(unit)
+
+    def on_conditions(self, unit: Unit, event: events.ConditionsChecked) -> None:
+        """It is known whether the conditions are met. If not, it is no failure that the unit is down."""
+        if unit.running or unit.index or not unit.service.when:
+            return  # it is under way already: an answer too many
+        if event.text:
+            self._finish(unit, Reason(Cause.CONDITION, self.board.now_s, text=event.text))
+        else:
+            self._run_pre(unit)
 
     def _run_pre(self, unit: Unit) -> None:
         if unit.index < len(unit.service.pre):
@@ -119,7 +145,11 @@ class Starting:
         unit.start_duration_s = self.board.now_s - unit.began_at_s
         if unit.budget.streak:
             self.board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
+        if unit.service.health is not None or unit.service.watchdog_s is not None:
+            self.board.emit(WatchHealth(unit.service))
         self.board.move(unit, Step.READY, self.up_reason(unit), unit.start_duration_s)
+        if unit.service.kind is Kind.ONESHOT and not unit.service.remains:
+            self._finish(unit, Reason(Cause.EXITED, self.board.now_s, status=0))
 
     def up_reason(self, unit: Unit) -> Reason:
         """Why it is up: who wanted it, or of a virtual name who provides it."""
@@ -140,23 +170,43 @@ class Starting:
         if unit.state is not UnitState.STARTING or event.role is not Role.MAIN:
             return
         if unit.service.kind is Kind.PROCESS:
-            if unit.service.readiness.kind is ReadinessKind.NONE:
-                self._run_post(unit)
-            else:
-                how = unit.service.readiness.kind.value
-                unit.reason = self._step_reason(f"runs, not ready yet ({how})")
-                self.board.emit(WatchReadiness(unit.service))
+            self._await_readiness(unit)
+
+    def on_main_found(self, unit: Unit, event: events.MainFound) -> None:
+        """The main process is another one than the command that was spawned."""
+        is_found = Role.MAIN not in unit.running
+        if is_found and (unit.service.kind is not Kind.FORKING or unit.state is not UnitState.STARTING):
+            return
+        unit.running.add(Role.MAIN)
+        unit.pids[Role.MAIN] = event.pid
+        unit.found = True
+        if is_found:
+            self._await_readiness(unit)
+
+    def _await_readiness(self, unit: Unit) -> None:
+        if unit.service.readiness.kind is ReadinessKind.NONE:
+            self._run_post(unit)
+        else:
+            how = unit.service.readiness.kind.value
+            unit.reason = self._step_reason(f"runs, not ready yet ({how})")
+            self.board.emit(WatchReadiness(unit.service))
 
     def on_ready(self, unit: Unit, _event: events.Ready) -> None:
-        """The main process can serve."""
-        if Role.MAIN in unit.running and Role.POST not in unit.running:
+        """The main process can serve; a trigger is armed."""
+        if unit.service.kind.is_trigger and Role.MAIN in unit.running:
+            unit.running.discard(Role.MAIN)
+            self._is_up(unit)
+        elif Role.MAIN in unit.running and Role.POST not in unit.running:
             self._run_post(unit)
 
     def on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         """A command of a starting unit ended."""
-        is_process_main = role is Role.MAIN and unit.service.kind is Kind.PROCESS
-        if not succeeded or is_process_main:
+        is_daemon = role is Role.MAIN and (unit.service.kind is Kind.PROCESS or unit.found)
+        if not succeeded or is_daemon:
             self._fail(unit, reason)
+        elif role is Role.MAIN and unit.service.kind is Kind.FORKING:
+            unit.reason = self._step_reason(SEARCHES)
+            self.board.emit(FindMain(unit.service))
         elif role is Role.PRE:
             unit.index += 1
             self._run_pre(unit)

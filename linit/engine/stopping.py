@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Final
 
 from linit.engine.board import Board
-from linit.engine.effects import KillAll, Signal, To, UnwatchReadiness
+from linit.engine.effects import Disarm, KillAll, Signal, To, UnwatchReadiness
 from linit.engine.events import TimerKind
-from linit.engine.orders import arm, disarm, limit_of, spawn, tell
+from linit.engine.orders import arm, disarm, limit_of, spawn, tell, unwatch_health
 from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
@@ -39,6 +39,7 @@ class Stopping:
         self.board.emit(UnwatchReadiness(unit.name))
         disarm(self.board, unit, TimerKind.START)
         disarm(self.board, unit, TimerKind.HEALTHY)
+        unwatch_health(self.board, unit)
         was_up = unit.state is UnitState.UP
         unit.began_at_s = self.board.now_s
         unit.index = 0 if was_up else UNDO_NOTHING
@@ -84,6 +85,9 @@ class Stopping:
 
     def _signal(self, unit: Unit, index: int) -> None:
         """Step `index` of the stop signals, or SIGKILL after the last one."""
+        if unit.service.kind.is_trigger:
+            unit.running.clear()
+            self.board.emit(Disarm(unit.name))
         if not (unit.running or unit.left):
             self._on_stopped(unit)
             return
@@ -138,6 +142,11 @@ class Stopping:
             self._signal(unit, unit.index + 1)
         elif unit.stop_phase is StopPhase.KILL:
             self._abandon(unit)
+
+    def extend(self, unit: Unit, delay_s: float) -> None:
+        """It asked for more time."""
+        if unit.stop_phase in (StopPhase.COMMAND, StopPhase.SIGNALS):
+            self._limit(unit, delay_s)
 
     def _limit(self, unit: Unit, limit_s: float | None) -> None:
         if limit_s is None:

@@ -56,6 +56,7 @@ NEXT: Final[dict[tuple[UnitState, Step], UnitState]] = {
 
 _LATE: Final = "the process had been ordered before the unit was settled; its end is only recorded"
 _OVER: Final = "the start is over; the process said it too late"
+_GONE: Final = "it is not up any more; what it said crossed with that"
 _STALE: Final = "the timer's purpose is gone; disarming and firing crossed"
 
 # Every pair of a state and an event about a process or a timer is handled by the engine or stands here with the reason
@@ -68,4 +69,9 @@ IGNORED: Final[dict[tuple[UnitState, type], str]] = {
     **{(state, events.Ready): _OVER for state in (DOWN, WAITING, UP, STOPPING, BACKOFF, FAILED)},
     **{(state, events.ReadinessFailed): _OVER for state in (DOWN, WAITING, UP, STOPPING, BACKOFF, FAILED)},
     **{(state, events.TimerFired): _STALE for state in (DOWN, FAILED)},
+    **{(state, events.MainFound): _LATE for state in (DOWN, WAITING, BACKOFF, FAILED)},
+    **{(state, events.ConditionsChecked): _OVER for state in (DOWN, WAITING, UP, STOPPING, BACKOFF, FAILED)},
+    **{(state, events.Unhealthy): _GONE for state in (DOWN, WAITING, STARTING, STOPPING, BACKOFF, FAILED)},
+    **{(state, events.Extended): "no start or stop is under way" for state in (DOWN, WAITING, UP, BACKOFF, FAILED)},
+    **{(state, events.Reloaded): _GONE for state in (DOWN, WAITING, STARTING, STOPPING, BACKOFF, FAILED)},
 }

@@ -28,6 +28,10 @@ class Cause(enum.Enum):
     EXITED = "exited"  # status
     SPAWN_FAILED = "spawn_failed"  # text
     READINESS_FAILED = "readiness_failed"  # text
+    UNHEALTHY = "unhealthy"  # text: which check failed, and how
+    CONDITION = "condition"  # text: which condition is false
+    ACTIVATED = "activated"  # of: the trigger, text: what it saw
+    ACTIVATES_FAILED = "activates_failed"  # of: the service that it starts
     START_TIMEOUT = "start_timeout"  # limit_s, text: the step
     STOP_TIMEOUT = "stop_timeout"  # limit_s
     RESPAWN = "respawn"  # status or text of the exit, limit_s: the delay
@@ -91,6 +95,10 @@ WORDS: Final[dict[Cause, str]] = {
     Cause.EXITED: "{exit}",
     Cause.SPAWN_FAILED: "could not be run: {text}",
     Cause.READINESS_FAILED: "never became ready: {text}",
+    Cause.UNHEALTHY: "no longer well: {text}",
+    Cause.CONDITION: "a condition is not met: {text}",
+    Cause.ACTIVATED: "started by {of}: {text}",
+    Cause.ACTIVATES_FAILED: "{of}, which it starts, failed",
     Cause.START_TIMEOUT: "not up within {limit} ({text})",
     Cause.STOP_TIMEOUT: "not down within {limit}, killed",
     Cause.RESPAWN: "{exit}; starts again after {limit}",

@@ -24,9 +24,29 @@ class Kind(enum.Enum):
 
     PROCESS = "process"  # its main process runs (and said that it is ready, where readiness is defined)
     ONESHOT = "oneshot"  # its command ended with success; up until stopped
+    FORKING = "forking"  # its command has put a daemon into the background and ended; that daemon runs
     TARGET = "target"  # no process: up when what it depends on is
     RUNLEVEL = "runlevel"  # a target that wants what is enabled in it
     VIRTUAL = "virtual"  # a name that others provide: up while a provider is. Made by the compiler only
+    # Triggers, made by the compiler from keys of the service that they start: up while they are armed.
+    SOCKET = "socket"  # NAME.socket, from `listen`: open, and handed to NAME when that starts
+    TIMER = "timer"  # NAME.timer, from `schedule`
+    WATCH = "watch"  # NAME.watch, from `watch`
+
+    @property
+    def is_trigger(self) -> bool:
+        """Does it start another service when something happens?"""
+        return self in (Kind.SOCKET, Kind.TIMER, Kind.WATCH)
+
+    @property
+    def is_daemon(self) -> bool:
+        """Is it up while its main process runs?"""
+        return self in (Kind.PROCESS, Kind.FORKING)
+
+    @property
+    def runs(self) -> bool:
+        """Does it run commands?"""
+        return self in (Kind.PROCESS, Kind.ONESHOT, Kind.FORKING)
 
 
 class EdgeKind(enum.Enum):
@@ -52,6 +72,8 @@ class EdgeKind(enum.Enum):
         """Does a wish for the dependent become a wish for the other end?"""
         return self in (EdgeKind.NEED, EdgeKind.BIND, EdgeKind.WANT)
 
+
+TRIGGERS: Final = {Kind.SOCKET: ".socket", Kind.TIMER: ".timer", Kind.WATCH: ".watch"}  # what their names end in
 
 EDGE_WORDS: Final = {  # for people: "web needs db"
     EdgeKind.NEED: "needs",
@@ -110,6 +132,105 @@ class Readiness:
     value: str = ""
     probe: Command | None = None
     interval_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Is a service that is up still well? `retries` failures of `probe` in a row mean that it is not. No probe runs
+    before `grace_s` after it came up."""
+
+    probe: Command
+    interval_s: float = 10.0
+    timeout_s: float = 5.0
+    retries: int = 3
+    grace_s: float = 0.0
+
+
+class ListenKind(enum.Enum):
+    """What clients connect to. Sources: unix(7), tcp(7), udp(7), fifo(7)."""
+
+    UNIX_STREAM = "unix"
+    UNIX_DGRAM = "unix_dgram"
+    UNIX_SEQPACKET = "unix_seqpacket"
+    TCP = "tcp"
+    UDP = "udp"
+    FIFO = "fifo"
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """A socket that linit opens. `address`: a path, "@name" (abstract), or "host:port" with a numeric host.
+
+    `name` is its word in LISTEN_FDNAMES. `on_demand`: the service starts at the first client. `accept`: a process for
+    each connection, at most `most` at a time. `mode`, `owner`, `group` are those of a path.
+    """
+
+    kind: ListenKind
+    address: str
+    place: Place
+    name: str = ""
+    owner: str = ""
+    group: str = ""
+    mode: int = 0o666
+    backlog: int = 128
+    on_demand: bool = False
+    accept: bool = False
+    most: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a service is started by the clock. `calendar`: cron expressions (five fields, local time); `every_s` since
+    the last start; `after_boot_s` once. `persistent`: what was missed while the machine was off is made up for."""
+
+    place: Place
+    every_s: float | None = None
+    after_boot_s: float | None = None
+    calendar: tuple[str, ...] = ()
+    persistent: bool = False
+
+
+class WatchKind(enum.Enum):
+    """What about a path starts a service."""
+
+    EXISTS = "exists"  # it is there
+    CHANGES = "changes"  # it was written, replaced or removed
+    NOT_EMPTY = "not_empty"  # a folder holds something: a spool
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedPath:
+    """A path that starts a service."""
+
+    path: str
+    on: WatchKind
+    place: Place
+
+
+class ConditionKind(enum.Enum):
+    """What a start is made to depend on."""
+
+    PATH = "path"  # exists
+    CMDLINE = "cmdline"  # a word of the kernel command line: `word` or `key=value`
+    FIRST_BOOT = "first_boot"
+    VIRTUALISATION = "virtualisation"  # "any" or a name: kvm, qemu, container, docker, lxc ...
+    COMMAND = "command"  # ends with success
+    SERVICE = "service"  # is up
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One line of `when`. `negated`: it must not be so."""
+
+    kind: ConditionKind
+    value: str
+    place: Place
+    negated: bool = False
+    command: Command | None = None
+
+    def __str__(self) -> str:
+        """As a person would say it: `path /etc/x exists`."""
+        return f"{'not ' if self.negated else ''}{self.kind.value}{f' {self.value}' if self.value else ''}"
 
 
 class RestartPolicy(enum.Enum):
@@ -240,6 +361,17 @@ class Service:
     idle_s: float = 0.0  # during a boot: how long it lets everything else go first
     digest: str = ""  # of the definition's meaning: a reload compares it
     transient: bool = False  # made at run time (`linitctl run`); a plan file has none
+    pidfile: str = ""  # of a forking service
+    remains: bool = True  # of a oneshot: is it up after success? One that a clock or a path starts goes down
+    reload_notifies: bool = False  # told by signal, it says RELOADING=1 and then READY=1: sd_notify(3)
+    health: Health | None = None
+    watchdog_s: float | None = None  # it must say WATCHDOG=1 at least so often: sd_notify(3)
+    fd_store: int = 0  # how many descriptors it may leave with linit over a restart
+    listen: tuple[Listen, ...] = ()
+    schedule: Schedule | None = None
+    watch: tuple[WatchedPath, ...] = ()
+    activates: str = ""  # of a trigger: the service that it starts
+    when: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

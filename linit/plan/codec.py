@@ -38,9 +38,10 @@ from linit.model.service import (
     StopStep,
     StopTo,
 )
+from linit.plan import supervision
 
 MAGIC: Final = "linit-plan"
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 ADVICE: Final = "run 'linitctl compile'"
 
 BYTES_OF_NAMES: Final = "surrogateescape"  # a file name need not be UTF-8
@@ -70,7 +71,7 @@ _IN_SERVICES: Final = (Service, Command, Dependency, Readiness, Restart, StopSte
 LAYOUT: Final = binascii.crc32(
     " ".join(
         name
-        for each in (*_IN_SERVICES, Fault, CutEdge, Source)
+        for each in (*_IN_SERVICES, *supervision.CLASSES, Fault, CutEdge, Source)
         for name in each.__slots__
     ).encode()
 )
@@ -273,6 +274,7 @@ class _Encoder:
             service.broken_by,
             service.idle_s,
             service.digest,
+            supervision.encoded(service, self.place, self.command),
         ]
 
     def command(self, command: Command | None) -> list[Any] | None:
@@ -347,8 +349,9 @@ class _Decoder:
         (
             name, place, kind, description, run, pre, post, stop, reload, reload_signal, dependencies, prefer,
             readiness, restart, start_timeout_s, stop_timeout_s, stop_steps, stop_to, success_statuses, success_signals,
-            stop_when_unneeded, execution, runlevels, broken, broken_by, idle_s, digest,
+            stop_when_unneeded, execution, runlevels, broken, broken_by, idle_s, digest, rarer,
         ) = row  # fmt: skip
+        more = supervision.decoded(rarer, self.place, self.command) if rarer else {}
         return Service(
             name,
             self.place(place),
@@ -377,6 +380,7 @@ class _Decoder:
             broken_by,
             idle_s,
             digest,
+            **more,
         )
 
     def command(self, row: Any) -> Command:

@@ -14,16 +14,16 @@ import signal
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from linit.engine.events import ReadinessFailed, Ready
 from linit.model.reason import exit_words
-from linit.model.service import Command, Readiness, ReadinessKind, Service
+from linit.model.service import Readiness, ReadinessKind, Service
 from linit.runtime import sessions
-from linit.runtime.loop import Handle, Loop
+from linit.runtime.loop import Handle
+from linit.runtime.means import Means
 from linit.runtime.members import Members
-from linit.runtime.spawn import Launch
+from linit.runtime.preparation import NOTHING, Preparation
 
 FIRST_LOOK_S: Final = 0.01
 LOOK_FACTOR: Final = 1.5
@@ -43,36 +43,18 @@ class _Watch(Protocol):
     def stop(self) -> None: ...
 
 
-@dataclass(slots=True)
-class Preparation:
-    """What a main process is to be given so that it can speak."""
-
-    environment: dict[str, str] = field(default_factory=dict)
-    keep: tuple[tuple[int, int], ...] = ()
-
-    def close(self) -> None:
-        """The child has its copies: ours would keep a pipe from ending."""
-        for fd, _number in self.keep:
-            os.close(fd)
-
-
 class Watches:
     """The readiness of all services. `launch_probe(service, command)` makes what a probe runs, but for its cgroup.
 
     `status_texts`: what services said with STATUS=, by name.
     """
 
-    def __init__(
-        self,
-        loop: Loop,
-        members: Members,
-        report: Callable[[Ready | ReadinessFailed], None],
-        launch_probe: Callable[[Service, Command], Callable[[str], Launch]],
-    ) -> None:
-        self.loop = loop
-        self.members = members
-        self.report = report
-        self.launch_probe = launch_probe
+    def __init__(self, means: Means) -> None:
+        self.means = means
+        self.loop = means.loop
+        self.members = means.members
+        self.report = means.report
+        self.launch_probe = means.launch_probe
         self.status_texts: dict[str, str] = {}
         self._watches: dict[str, _Watch] = {}
         self._sockets: dict[str, _Notify] = {}
@@ -89,8 +71,8 @@ class Watches:
             end, far_end = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(end, False)
             self._lines[service.name] = end
-            return Preparation(keep=((far_end, int(readiness.value)),))
-        return Preparation()
+            return Preparation(keep=((far_end, int(readiness.value)),), own=(far_end,))
+        return NOTHING
 
     def watch(self, service: Service) -> None:
         """The main process executes: report Ready or ReadinessFailed when it is known."""

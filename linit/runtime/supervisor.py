@@ -26,13 +26,10 @@ from linit.engine.effects import (
     To,
     Told,
     Transition,
-    UnwatchReadiness,
-    WatchReadiness,
 )
 from linit.engine.engine import Engine
 from linit.engine.events import (
     Event,
-    Exited,
     LockAsked,
     LockReleased,
     PlanLoaded,
@@ -44,12 +41,15 @@ from linit.engine.events import (
     Verb,
 )
 from linit.model.paths import Paths
-from linit.model.service import Command, Kind, Output, Plan, ReadinessKind, Service
+from linit.model.service import Command, Kind, Output, Plan, Service
 from linit.model.state import Finish, Role, UnitState
+from linit.runtime.attendance import Attendance
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Loop
+from linit.runtime.means import Means
 from linit.runtime.members import Members
 from linit.runtime.output import Output as Pipes
+from linit.runtime.preparation import NOTHING
 from linit.runtime.processes import Processes
 from linit.runtime.sessions import lineage
 from linit.runtime.spawn import PATH, Launch
@@ -59,11 +59,9 @@ from linit.runtime.wording import transition_words
 if TYPE_CHECKING:
     from linit.engine.unit import Unit
     from linit.runtime.logger import Logger
-    from linit.runtime.readiness import Watches
 
 Observed = Transition | Told | Answer | BootFinished | AllDown
 AT_REST: Final = (UnitState.UP, UnitState.DOWN, UnitState.FAILED)
-SPEAKING: Final = (ReadinessKind.NOTIFY, ReadinessKind.FD)  # the main process is given something to speak through
 WRITERS: Final = (Role.PRE, Role.MAIN)  # whose pid its lines bear
 LINIT: Final = "linit"  # what is told about nobody in particular
 SYSTEM_ENVIRONMENT: Final = {
@@ -119,7 +117,8 @@ class Supervisor:
         self.timers = Timers(loop, self.dispatch)
         self.pipes = Pipes()
         self.logger: Logger | None = None
-        self._made_watches: Watches | None = None
+        means = Means(engine, loop, paths, self.members, self.dispatch, self.tell, self._launch_probe)
+        self.attendance = Attendance(means)
         self._queue: deque[Event] = deque()
         self._is_dispatching = False
         self._ids = itertools.count(1)
@@ -130,8 +129,6 @@ class Supervisor:
             Spawn: self._spawn,
             Signal: self.members.signal,
             KillAll: lambda effect: self.members.kill_all(effect.name),
-            WatchReadiness: lambda effect: self._watches.watch(effect.service),
-            UnwatchReadiness: self._unwatch,
             ArmTimer: lambda effect: self.timers.arm(effect.name, effect.kind, effect.delay_s),
             DisarmTimer: lambda effect: self.timers.disarm(effect.name, effect.kind),
             Transition: self._transition,
@@ -139,6 +136,7 @@ class Supervisor:
             Answer: self._answer,
             BootFinished: self._notify,
             AllDown: self._notify,
+            **self.attendance.deeds,
         }
 
     # -- what others ask
@@ -257,7 +255,7 @@ class Supervisor:
 
     def status_text(self, name: str) -> str:
         """What the service last said of itself (STATUS= of sd_notify), "" if nothing."""
-        return self._made_watches.status_texts.get(name, "") if self._made_watches else ""
+        return self.attendance.status_text(name)
 
     def usage(self, unit: Unit) -> dict[str, Any]:
         """What a service uses now, and why its limits are not in force, if so; {} if nothing of it runs."""
@@ -280,6 +278,7 @@ class Supervisor:
 
     def close(self) -> None:
         """Let go of all descriptors."""
+        self.attendance.close()
         self.members.close()
         self.pipes.close()
 
@@ -335,14 +334,13 @@ class Supervisor:
 
     def _confess(self, cause: Event | Effect, bug: Exception) -> None:
         # A plan, or a service with its whole definition, is no help in a line of log.
-        what = type(cause).__name__ if isinstance(cause, PlanLoaded | Spawn | WatchReadiness) else repr(cause)
+        what = type(cause).__name__ if isinstance(cause, PlanLoaded) or hasattr(cause, "service") else repr(cause)
         name = getattr(cause, "name", "") or getattr(getattr(cause, "service", None), "name", "")
         self.confess(what, bug, name or LINIT)
 
     def _on_process_event(self, event: Event) -> None:
-        if isinstance(event, Exited | SpawnFailed) and event.role is Role.MAIN and self._made_watches:
-            self._made_watches.forget(event.name)
-        elif isinstance(event, Spawned) and event.role in WRITERS:
+        self.attendance.note_process_event(event)
+        if isinstance(event, Spawned) and event.role in WRITERS:
             self.pipes.has_main(event.name, event.pid)
         self.dispatch(event)
 
@@ -353,10 +351,7 @@ class Supervisor:
         command = command_of(effect)
         try:
             launch = self._launch(service, command, with_tty=role is Role.MAIN)
-            if role is not Role.MAIN or service.readiness.kind not in SPEAKING:
-                self.members.spawn(service.name, role, lambda cgroup: replace(launch, cgroup=cgroup))
-                return
-            prepared = self._watches.prepare(service)
+            prepared = self.attendance.prepare(service) if role is Role.MAIN else NOTHING
         except OSError as error:
             self._on_process_event(SpawnFailed(service.name, role, f"set-up: {error_words(error)}"))
             return
@@ -387,27 +382,15 @@ class Supervisor:
             case _:
                 return self.pipes.writing_ends(service)
 
-    @property
-    def _watches(self) -> Watches:
-        """Made when the first service needs it: sockets need not be imported before the first services run."""
-        if self._made_watches is None:
-            from linit.runtime.readiness import Watches
-
-            self._made_watches = Watches(self.loop, self.members, self.dispatch, self._launch_probe)
-        return self._made_watches
-
     def _launch_probe(self, service: Service, command: Command) -> Callable[[str], Launch]:
         launch = self._launch(service, command)
         return lambda cgroup: replace(launch, cgroup=cgroup)
-
-    def _unwatch(self, effect: UnwatchReadiness) -> None:
-        if self._made_watches:
-            self._made_watches.unwatch(effect.name)
 
     # -- what is told
 
     def _transition(self, transition: Transition) -> None:
         unit = self.engine.units.get(transition.name)
+        self.attendance.note_transition(transition)
         if transition.after in AT_REST:
             self.members.retire(transition.name)
             if unit is None:

@@ -22,6 +22,11 @@ UNIT_EVENTS = (
     events.Ready,
     events.ReadinessFailed,
     events.TimerFired,
+    events.MainFound,
+    events.ConditionsChecked,
+    events.Unhealthy,
+    events.Extended,
+    events.Reloaded,
 )
 HANDLED = {
     events.Spawned: {"starting", "up", "stopping"},
@@ -31,6 +36,11 @@ HANDLED = {
     events.Ready: {"starting"},
     events.ReadinessFailed: {"starting"},
     events.TimerFired: {"waiting", "starting", "up", "stopping", "backoff"},
+    events.MainFound: {"starting", "up", "stopping"},
+    events.ConditionsChecked: {"starting"},
+    events.Unhealthy: {"up"},
+    events.Extended: {"starting", "stopping"},
+    events.Reloaded: {"up"},
 }
 
 

@@ -17,23 +17,31 @@ from hypothesis import strategies as st
 from linit.model.place import Fault, Place, Severity
 from linit.model.service import (
     Command,
+    Condition,
+    ConditionKind,
     CutEdge,
     Dependency,
     EdgeKind,
     Execution,
+    Health,
     Kind,
+    Listen,
+    ListenKind,
     Output,
     Plan,
     Readiness,
     ReadinessKind,
     Restart,
     RestartPolicy,
+    Schedule,
     Service,
     Source,
     StopStep,
     StopTo,
+    WatchedPath,
+    WatchKind,
 )
-from linit.plan import codec
+from linit.plan import codec, supervision
 from linit.plan.codec import FORMAT_VERSION, MAGIC, PlanError, decode, encode, load, stored
 
 TEXT = st.text(max_size=8)
@@ -58,6 +66,27 @@ SERVICES = st.builds(
     reload_signal=NUMBER,
     dependencies=st.lists(EDGES, max_size=4).map(tuple),
     prefer=TEXTS,
+    pidfile=TEXT,
+    remains=st.booleans(),
+    reload_notifies=st.booleans(),
+    health=st.none() | st.builds(Health, COMMANDS, SECONDS, SECONDS, NUMBER, SECONDS),
+    watchdog_s=st.none() | SECONDS,
+    fd_store=NUMBER,
+    listen=st.lists(
+        st.builds(
+            Listen, st.sampled_from(ListenKind), TEXT, PLACES, TEXT, TEXT, TEXT, NUMBER, NUMBER, st.booleans(),
+            st.booleans(), NUMBER,
+        ),
+        max_size=2,
+    ).map(tuple),
+    schedule=st.none()
+    | st.builds(Schedule, PLACES, st.none() | SECONDS, st.none() | SECONDS, TEXTS, st.booleans()),
+    watch=st.lists(st.builds(WatchedPath, TEXT, st.sampled_from(WatchKind), PLACES), max_size=2).map(tuple),
+    activates=TEXT,
+    when=st.lists(
+        st.builds(Condition, st.sampled_from(ConditionKind), TEXT, PLACES, st.booleans(), st.none() | COMMANDS),
+        max_size=2,
+    ).map(tuple),
     readiness=st.builds(Readiness, st.sampled_from(ReadinessKind), TEXT, st.none() | COMMANDS, SECONDS),
     restart=st.builds(Restart, st.sampled_from(RestartPolicy), SECONDS, SECONDS, SECONDS, NUMBER, SECONDS, SECONDS),
     start_timeout_s=st.none() | SECONDS,
@@ -99,7 +128,15 @@ def test_any_plan_arrives_as_it_was_sent(plan: Plan) -> None:
 def test_every_field_of_a_service_travels() -> None:
     """A field that is added to the model and forgotten here would silently have its default in PID 1."""
     row = msgpack.unpackb(msgpack.unpackb(encode(PLAN))[4])[1][0]
-    assert len(row) == len(set(Service.__slots__) - {"transient"})  # of what was made at run time only
+    rarer = set(supervision.FIELDS)
+    assert len(row) - 1 == len(set(Service.__slots__) - {"transient"} - rarer)  # of what was made at run time only
+    for each in (Health, Listen, Schedule, WatchedPath, Condition):
+        assert each in supervision.CLASSES
+
+
+def test_what_most_services_do_not_have_costs_them_nothing() -> None:
+    row = msgpack.unpackb(msgpack.unpackb(encode(PLAN))[4])[1][0]
+    assert row[-1] is None
 
 
 def test_a_file_name_that_is_not_utf_8_travels() -> None:

@@ -1,0 +1,116 @@
+"""What starts a service when something happens: its sockets, its schedule, the paths it watches?
+
+The parts for each kind have one shape, `Trigger`; here they are made, found by the service they start, and told
+when that comes to run or to rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from linit.engine.effects import Transition
+from linit.engine.events import Ready, SpawnFailed
+from linit.model.service import TRIGGERS, Kind, Service
+from linit.model.state import Role, UnitState
+from linit.runtime.failure import error_words
+from linit.runtime.preparation import NOTHING, Preparation
+
+if TYPE_CHECKING:
+    from linit.runtime.means import Means
+
+RESTS: Final = (UnitState.DOWN, UnitState.FAILED)
+
+
+class Trigger(Protocol):
+    """One that is armed. It reports Triggered only while its service rests; what happens meanwhile it remembers."""
+
+    def runs(self) -> None:
+        """Its service left its rest."""
+
+    def rests(self) -> None:
+        """Its service came to rest, or rests as this is armed."""
+
+    def close(self) -> None:
+        """Let go of everything, for good."""
+
+    def words(self) -> list[str]:
+        """What it waits for, for people: a line each."""
+
+
+class Triggers:
+    """All that are armed, by name."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+        self._armed: dict[str, Trigger] = {}
+        self._by_target: dict[str, dict[str, None]] = {}
+
+    def arm(self, service: Service) -> None:
+        """Make a trigger ready. Reports Ready or SpawnFailed."""
+        self.disarm(service.name)
+        try:
+            trigger = self._make(service)
+        except OSError as error:
+            self.means.report(SpawnFailed(service.name, Role.MAIN, error_words(error)))
+            return
+        self._armed[service.name] = trigger
+        self._by_target.setdefault(service.activates, {})[service.name] = None
+        self.means.report(Ready(service.name))
+        target = self.means.engine.units.get(service.activates)
+        if target is None or target.state in RESTS:
+            trigger.rests()
+
+    def disarm(self, name: str) -> None:
+        """Close a trigger; none of that name is no error."""
+        trigger = self._armed.pop(name, None)
+        if trigger is not None:
+            for names in self._by_target.values():
+                names.pop(name, None)
+            trigger.close()
+
+    def note(self, transition: Transition) -> None:
+        """A service came to run, or to rest."""
+        was_resting, is_resting = transition.before in RESTS, transition.after in RESTS
+        if was_resting is is_resting:
+            return
+        for name in tuple(self._by_target.get(transition.name, ())):
+            trigger = self._armed[name]
+            if is_resting:
+                trigger.rests()
+            else:
+                trigger.runs()
+
+    def sockets_of(self, service: Service) -> Preparation:
+        """The sockets that a service is handed when its main process is spawned."""
+        return NOTHING
+
+    def words(self, name: str) -> list[str]:
+        """What a trigger waits for, for people; [] if none of that name is armed."""
+        trigger = self._armed.get(name)
+        return trigger.words() if trigger is not None else []
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        for name in tuple(self._armed):
+            self.disarm(name)
+
+    def _make(self, service: Service) -> Trigger:
+        """Raises OSError."""
+        match service.kind:
+            case Kind.SOCKET:
+                from linit.runtime.sockets import Sockets
+
+                return Sockets(self.means, service)
+            case Kind.TIMER:
+                from linit.runtime.clock import Clock
+
+                return Clock(self.means, service)
+            case _:
+                from linit.runtime.watching import Watching
+
+                return Watching(self.means, service)
+
+
+def name_of(service: str, kind: Kind) -> str:
+    """The name of a service's trigger of a kind."""
+    return service + TRIGGERS[kind]
