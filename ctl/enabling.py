@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_RUNLEVEL: Final = "default"
 RUNLEVELS: Final = ("sysinit", "boot", "default", "single", "shutdown")  # those that linit itself knows
 FILE_MAX_BYTES: Final = 1 << 20  # of a file that is searched for definitions
+TRIGGERS: Final = (".socket", ".timer", ".watch")  # what names of those end in that start services
 PLAN_NOT_WRITTEN: Final = 3  # exit status of the compiler
 
 
@@ -120,10 +121,19 @@ def _apply(session: Session, options: Namespace, said: list[tuple[bool, str]], v
     about_these = [fault for fault in faults if fault["service"] in options.names and fault["severity"] != "note"]
     session.complain(*(f"{fault['severity']}: {fault['text']}" for fault in about_these))
     if options.now:
-        return show(session, ask(session, verb, names=options.names))
+        return show(session, ask(session, verb, names=_meant(session, options.names, verb)))
     if session.is_json:
         session.print_json([{"name": name, "changed": one[0]} for name, one in zip(options.names, said, strict=True)])
     return OK
+
+
+def _meant(session: Session, names: list[str], verb: str) -> list[str]:
+    """What a runlevel wants with these services: also, or only, what starts them. What stops, stops with that."""
+    found: dict[str, None] = {}
+    for name in names:
+        wanted = session.call("status", name=name)["enabled_as"]
+        found.update(dict.fromkeys(wanted if verb == "start" else (*wanted, name)))
+    return list(found)
 
 
 # -- what exists
@@ -132,8 +142,9 @@ def _apply(session: Session, options: Namespace, said: list[tuple[bool, str]], v
 def definition_of(name: str, folders: Iterable[str]) -> str:
     """The file that defines a service, "" if none is found. Raises Failure when the service is masked.
 
-    An instance (getty@ttyS0) is defined by its template. A file of several documents names its services inside: it is
-    searched for the line, which is enough to know that the name exists; the compiler reads it properly.
+    An instance (getty@ttyS0) is defined by its template, a trigger (web.socket) with what it starts. A file of several
+    documents names its services inside: it is searched for the line, which is enough to know that the name exists; the
+    compiler reads it properly.
     """
     template = f"{name.partition('@')[0]}@" if "@" in name else ""
     candidates = [f"{each}.yaml" for each in (name, template) if each and "/" not in each and each.strip(".")]
@@ -144,12 +155,20 @@ def definition_of(name: str, folders: Iterable[str]) -> str:
             if os.path.lexists(path):
                 _refuse_masked(name, path)
                 return path
+    service = started_by(name)
+    if service and (found := definition_of(service, folders)):
+        return found
     names = {each.encode() for each in (name, template) if each}
     for folder in folders:
         for path in _files(folder):
             if names & set(_names_inside(path)):
                 return path
     return ""
+
+
+def started_by(name: str) -> str:
+    """`web` of `web.socket`, which its definition makes; "" of a name that is not like that of a trigger."""
+    return next((name.removesuffix(each) for each in TRIGGERS if name.endswith(each)), "")
 
 
 def _refuse_masked(name: str, path: str) -> None:

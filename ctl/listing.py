@@ -10,7 +10,7 @@ from linitctl.style import BOLD, COLOUR_OF_STATE, RED, YELLOW, age, duration
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any, Final
 
     from linitctl.session import Session
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # States whose reason says more than the description of the service.
 TELLING: Final = ("failed", "waiting", "starting", "stopping", "backoff")
+UNMET: Final = "condition"  # the cause of a service that is down because its conditions are not met
 OUTDATED: Final = "its definition changed: a restart puts the new one to use"
 
 
@@ -35,7 +36,7 @@ def _list(session: Session, options: Namespace) -> int:
     if session.is_json:
         session.print_json(chosen)
         return OK
-    rows = [_row(record) for record in chosen]
+    rows = [_row(record, is_below) for record, is_below in grouped(chosen)]
     header = ("NAME", "STATE", "PID", "FOR", "TOOK", "DESCRIPTION")
     if rows:
         session.print(*table.render(header, rows, session.style, session.width(), right=(2, 3, 4)))
@@ -70,15 +71,26 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern)
 
 
-def _row(record: ServiceRecord) -> list[table.Cell]:
+def grouped(records: list[ServiceRecord]) -> Iterator[tuple[ServiceRecord, bool]]:
+    """What starts a service stands below it: each record, and whether it does."""
+    names = {record["name"] for record in records}
+    for record in sorted(
+        records, key=lambda each: (each["activates"] or each["name"], each["activates"], each["name"])
+    ):
+        yield record, record["activates"] in names
+
+
+def _row(record: ServiceRecord, is_below: bool) -> list[table.Cell]:
     state = record["state"]
     mark = " (transient)" if record["transient"] else ""
-    text = record["text"] if state in TELLING else f"{record['description']}{mark}"
+    told = ", ".join(record["waits_for"]) or f"{record['description']}{mark}"
+    is_told = state in TELLING or record["reason"]["cause"] == UNMET
+    text = record["text"] if is_told else told
     colour = RED if state == "failed" else ""
     if record["outdated"]:
         text, colour = OUTDATED, YELLOW
     return [
-        (record["name"], RED if state == "failed" else ""),
+        ("  " * is_below + record["name"], RED if state == "failed" else ""),
         (state, COLOUR_OF_STATE.get(state, "")),
         str(record["pid"] or ""),
         age(record["since_s"]),
@@ -121,9 +133,16 @@ def describe(session: Session, record: dict[str, Any]) -> list[str]:
 
 def _details(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "description", record["description"]
+    yield "starts", record["activates"]
     yield "reason", record["text"]
     if record["wish"]["text"] != record["text"]:
         yield "should be", f"{record['desired']}: {record['wish']['text']}"
+    for words in record["waits_for"]:
+        yield "waits for", words
+    for trigger in record["triggers"]:
+        yield "triggers", f"{trigger['name']} ({trigger['state']}): {', '.join(trigger['waits_for'])}".rstrip(": ")
+    for condition in record["conditions"]:
+        yield "condition", condition
     for fault in record["faults"]:
         yield "fault", fault
     yield "processes", ", ".join(f"{pid} ({role})" for role, pid in record["pids"].items())
@@ -135,6 +154,11 @@ def _details(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "says", record["said"]
     yield "user", record["user"]
     yield "ready by", record["readiness"]
+    yield "pidfile", record["pidfile"]
+    if record["health"] is not None:
+        yield "health", _health(record["health"])
+    if record["watchdog_s"] is not None:
+        yield "watchdog", f"at least every {record['watchdog_s']:g} s"
     if record["has_process"]:
         respawns = f", {record['restarts']} so far" if record["restarts"] else ""
         yield "restarts", f"{record['restart']}{respawns}"
@@ -156,6 +180,12 @@ def command_text(argv: list[str]) -> str:
     return shlex.join(argv)
 
 
+def _health(check: dict[str, Any]) -> str:
+    count = check["retries"]
+    failures = "the first failure counts" if count == 1 else f"{count} failures in a row count"
+    return f"{command_text(check['run'])}, every {check['interval_s']:g} s; {failures}"
+
+
 def _limit(seconds: float | None) -> str:
     return f"{seconds:g} s" if seconds is not None else "never"
 
@@ -166,7 +196,7 @@ def _system_status(session: Session) -> int:
     faults = session.call("faults")
     counts: dict[str, int] = {}
     for record in records:
-        if record["kind"] not in ("runlevel", "virtual"):
+        if record["kind"] not in ("runlevel", "virtual") and not record["activates"]:
             counts[record["state"]] = counts.get(record["state"], 0) + 1
     failed = [record for record in records if record["state"] == "failed"]
     if session.is_json:

@@ -41,6 +41,7 @@ COMMANDS: Final = {  # name -> (module of this package, summary)
     "graph": ("planning", "draw the services and their dependencies"),
     "record": ("recording", "the flight recorder: list what is kept of boots, or save it"),
     "replay": ("recording", "step through what happened in a boot"),
+    "analyze": ("analyze", "where the time of a boot went; draw it, compare boots"),
     "verify": ("definitions", "check the definitions on disk"),
     "compile": ("definitions", "make the plan that linit boots from"),
     "runlevel": ("wishes", "show the runlevel, or switch it"),

@@ -99,6 +99,9 @@ def check_defined(session: Session, name: str) -> None:
     if name in known and known[name]["transient"]:
         text = f"{name} was made at run time: it has no definition to add to"
         raise Failure(FAILED, text, "see: linitctl run --help")
+    if name in known and known[name]["activates"]:
+        service = known[name]["activates"]
+        raise Failure(FAILED, f"{name} is made of the definition of {service}", f"linitctl override {service}")
     if name not in known and not definition_of(name, folders):
         raise unknown(session, name, folders)
 

@@ -32,13 +32,17 @@ SETTLE_S: Final = 1.0  # a line gets its time when the log process reads it, whi
 OWN: Final = b"linit: "
 START: Final = b"linit: starting"
 
+RUNS: Final = ("process", "forking", "oneshot")
 ENDED: Final = frozenset(  # causes that are about a run of the service's own processes
-    {"exited", "spawn_failed", "readiness_failed", "start_timeout", "stop_timeout", "respawn", "respawn_limit"}
-)
+    {
+        "exited", "spawn_failed", "readiness_failed", "unhealthy", "start_timeout", "stop_timeout", "respawn",
+        "respawn_limit",
+    }
+)  # fmt: skip
 FINAL: Final = ENDED - {"respawn", "respawn_limit", "stop_timeout"}
 LASTING: Final = frozenset({"runlevel", "pulled_in"})  # wishes that hold since a moment
 ACTS: Final = frozenset(  # what somebody did at a moment
-    {"requested", "stopped", "restarted", "shutdown", "runlevel_left", "conflict", "removed"}
+    {"requested", "activated", "stopped", "restarted", "shutdown", "runlevel_left", "conflict", "removed"}
 )
 STOP_STEPS: Final = {
     "command": "Its stop command runs.",
@@ -125,7 +129,9 @@ def _more(link: dict[str, Any]) -> Iterator[str]:
     state, respawns = link["state"], link.get("respawns")
     if state == "stopping" and link["stop_phase"] in STOP_STEPS:
         yield STOP_STEPS[link["stop_phase"]]
-    elif state in ("failed", "down") and link["reason"]["cause"] in FINAL and link["kind"] in ("process", "oneshot"):
+    elif state in ("failed", "down") and link["reason"]["cause"] in FINAL and link["kind"] in RUNS:
+        if link["wish_reason"]["cause"] == "activated":
+            return  # what started it will do so again
         yield f"With restart: {link['restart']} it is not started again."
     if respawns is None or not (state == "backoff" or (state == "up" and respawns["used"])):
         return

@@ -103,7 +103,22 @@ def _stop(session: Session, options: Namespace) -> int:
         return show(session, result, "see: linitctl rdeps {0}; without --no-cascade they stop first")
     if not session.is_json:
         tell_who_follows(session, options.names, "stops first", "stop first")
-    return show(session, ask(session, "stop", names=options.names, wait=wait))
+    status = show(session, ask(session, "stop", names=options.names, wait=wait))
+    if not session.is_json:
+        tell_what_starts_again(session, options.names)
+    return status
+
+
+def tell_what_starts_again(session: Session, names: list[str]) -> None:
+    """Whoever stops a service should know what may start it at any moment."""
+    for name in names:
+        try:
+            triggers = session.call("status", name=name)["triggers"]
+        except Failure:
+            continue  # a transient service is forgotten when it is down
+        for trigger in triggers:
+            if trigger["state"] == "up" and trigger["starts"] and trigger["name"] not in names:
+                session.complain(f"{trigger['name']} may start {name} again: linitctl stop {trigger['name']}")
 
 
 def tell_who_follows(session: Session, names: list[str], verb: str, verb_of_many: str) -> None:

@@ -301,8 +301,8 @@ def _with_files(generated: Generated, pairs: Iterable[str]) -> Generated:
 
 
 def _services(services: Iterable[Service]) -> int:
-    """How many a person wrote: without the names that they provide."""
-    return sum(service.kind is not Kind.VIRTUAL for service in services)
+    """How many a person wrote: without the names that they provide, and what starts them."""
+    return sum(service.kind is not Kind.VIRTUAL and not service.activates for service in services)
 
 
 def _in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:

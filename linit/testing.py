@@ -130,6 +130,13 @@ class Boot:
         self._runs(name)
         self._behave(name, ignores_term=True)
 
+    def unmet(self, name: str) -> None:
+        """The first of its conditions (`when`) is not met. All others are, and those of services not named here."""
+        service = self._service(name)
+        if not service.when:
+            raise ValueError(f"{name} has no conditions (key: when)")
+        self._behave(name, condition=str(service.when[0]))
+
     def heal(self, name: str) -> None:
         """It behaves again. What failed meanwhile stays failed until somebody starts it."""
         self.world.behaviours[name] = self.durations.behaviour(self._runs(name))
@@ -146,6 +153,31 @@ class Boot:
         del self.world.processes[main.pid]
         left = any(process.name == name for process in self.world.processes.values())
         self.world.tell(events.Exited(name, Role.MAIN, signal, left))
+        world.settle(self.world)
+
+    def unhealthy(self, name: str) -> None:
+        """Its health probe has failed as often as it may, or its watchdog was not fed, now."""
+        service = self._service(name)
+        if service.health is None and service.watchdog_s is None:
+            raise ValueError(f"nobody asks whether {name} is well (keys: health, watchdog)")
+        self.run()
+        if name not in self.world.attended.watched:
+            raise ValueError(f"{name} is not up: {self.why(name)}")
+        self.world.attended.sicken(name)
+        world.settle(self.world)
+
+    def trigger(self, name: str, what: str = "a client") -> None:
+        """A trigger sees something, now: a client of `web.socket`, the time of `job.timer`, the path of `job.watch`.
+
+        Nothing happens where its service runs already.
+        """
+        service = self._service(name)
+        if not service.kind.is_trigger:
+            raise ValueError(f"{name} is a {service.kind.value}: it starts nothing by itself")
+        self.run()
+        if name not in self.world.attended.armed:
+            raise ValueError(f"{name} is not up, so it sees nothing: {self.why(name)}")
+        self.world.attended.trigger(name, what)
         world.settle(self.world)
 
     def start(self, *names: str) -> str:

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         outdated: bool
         broken: str
         transient: bool  # made at run time
+        activates: str  # of a trigger: the service that it starts
+        waits_for: list[str]  # of a trigger that is up, in words
 
     class EdgeRecord(TypedDict):
         """One edge: `owner` depends on `on`. `state` is that of the end that was walked to."""

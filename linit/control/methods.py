@@ -12,6 +12,7 @@ from linit.control import graph_methods, lock_methods, messages, records, report
 from linit.control.calls import Call, Handler, Refusal
 from linit.control.nearest import nearest
 from linit.engine import explain
+from linit.model.service import Kind
 
 
 def hello(call: Call, params: dict[str, Any]) -> None:
@@ -44,15 +45,24 @@ def _page(call: Call, after: str = "", most: int = messages.PAGE_MAX) -> dict[st
     """One call must not take long, however many services there are: who waits meanwhile is everybody else."""
     now_s, engine = call.now_s, call.engine
     names = sorted(name for name in engine.units if name > after)
-    services = [records.service(engine, engine.units[name], now_s) for name in names[:most]]
+    services = [_with_words(call, records.service(engine, engine.units[name], now_s)) for name in names[:most]]
     return {"services": services, "more": len(names) > most}
+
+
+def _with_words(call: Call, record: Any) -> Any:
+    """A record of a trigger with what it waits for, which only the part of the runtime knows that does."""
+    is_armed = record.get("activates") or record.get("kind") == Kind.SOCKET.value
+    return {**record, "waits_for": call.server.supervisor.trigger_words(record["name"])} if is_armed else record
 
 
 def status(call: Call, params: dict[str, Any]) -> None:
     """Everything about one service."""
     unit = call.unit(params["name"])
     supervisor = call.server.supervisor
-    details = records.details(call.engine, unit, call.now_s)
+    details = _with_words(call, records.details(call.engine, unit, call.now_s))
+    details["triggers"] = [
+        {**each, "waits_for": supervisor.trigger_words(each["name"])} for each in details["triggers"]
+    ]
     call.answer({**details, "said": supervisor.status_text(unit.name), "usage": supervisor.usage(unit)})
 
 

@@ -10,7 +10,8 @@ from linit.engine.engine import Engine
 from linit.engine.unit import Unit
 from linit.model.place import Fault
 from linit.model.reason import Reason, exit_words
-from linit.model.service import Command, CutEdge, Dependency, Kind, ReadinessKind
+from linit.model.runlevel import wanted_for
+from linit.model.service import TRIGGERS, Command, CutEdge, Dependency, Health, ReadinessKind
 from linit.model.state import Role, UnitState
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def service(engine: Engine, unit: Unit, now_s: float) -> ServiceRecord:
         "outdated": unit.is_outdated,
         "broken": definition.broken,
         "transient": definition.transient,
+        "activates": definition.activates,
+        "waits_for": [],
     }
 
 
@@ -78,8 +81,37 @@ def details(engine: Engine, unit: Unit, now_s: float) -> dict[str, Any]:
         "output": definition.execution.output.value,
         "can_reload": definition.reload is not None or bool(definition.reload_signal),
         "faults": list(definition.broken_by),
-        "has_process": definition.kind in (Kind.PROCESS, Kind.ONESHOT),
+        "has_process": definition.kind.runs,
+        "pidfile": definition.pidfile,
+        "conditions": [str(each) for each in definition.when],
+        "health": health(definition.health),
+        "watchdog_s": definition.watchdog_s,
+        "enabled_as": list(wanted_for(definition)),
+        "triggers": [trigger(each) for each in _triggers(engine, unit.name)],
     }
+
+
+def health(check: Health | None) -> dict[str, Any] | None:
+    """How it is found out whether a service is well."""
+    if check is None:
+        return None
+    return {
+        "run": command(check.probe),
+        "interval_s": check.interval_s,
+        "timeout_s": check.timeout_s,
+        "retries": check.retries,
+        "grace_s": check.grace_s,
+    }
+
+
+def trigger(unit: Unit) -> dict[str, Any]:
+    """What starts a service, as the `status` of that shows it. `starts`: not only kept open for it."""
+    return {"name": unit.name, "state": unit.state.value, "starts": unit.service.starts, "waits_for": []}
+
+
+def _triggers(engine: Engine, name: str) -> list[Unit]:
+    there = (engine.units.get(name + suffix) for suffix in TRIGGERS.values())
+    return [unit for unit in there if unit is not None and unit.service.activates == name]
 
 
 def command(value: Command | None) -> list[str]:
@@ -129,9 +161,7 @@ def wish_result(answer: Answer) -> WishResult:
     """What became of a wish."""
     return {
         "outcome": answer.outcome.value,
-        "results": [
-            {"name": name, "outcome": outcome.value, "text": text} for name, outcome, text in answer.results
-        ],
+        "results": [{"name": name, "outcome": outcome.value, "text": text} for name, outcome, text in answer.results],
     }
 
 

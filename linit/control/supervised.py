@@ -84,9 +84,7 @@ class Supervised(Protocol):
     def unit_of(self, pid: int) -> str:
         """The service that a process belongs to; "" if it is nobody's."""
 
-    def reload_plan(
-        self, by: str, on_answer: Callable[[Answer], object], *, start_enabled: bool = True
-    ) -> object:
+    def reload_plan(self, by: str, on_answer: Callable[[Answer], object], *, start_enabled: bool = True) -> object:
         """Compile anew and put to use. The answer has a result for each service that is different; when there is no
         plan, it has failed, with one result that names no service."""
 
@@ -100,6 +98,9 @@ class Supervised(Protocol):
 
     def status_text(self, name: str) -> str:
         """What the service last said of itself, "" if nothing."""
+
+    def trigger_words(self, name: str) -> list[str]:
+        """What a trigger waits for, for people; [] if it is not armed."""
 
     def usage(self, unit: Unit) -> dict[str, Any]:
         """What a service uses, as `linit.runtime.usage.record` has it; {} if nothing of it runs."""

@@ -65,14 +65,15 @@ def reset(call: Call, params: dict[str, Any]) -> None:
 def reload_plan(call: Call, params: dict[str, Any]) -> None:
     """Compile the definitions anew if they changed, put the plan to use, and say what is different.
 
-    The result has `added`, `removed`, `changed` and `outdated` (changed, in use from their next start), lists of
-    names, and the faults of the plan.
+    The result has `added`, `removed`, `changed` and `outdated` (changed, now or by an earlier plan, and in use from
+    their next start), lists of names, and the faults of the plan.
     """
 
     def on_answer(answer: Answer) -> None:
         if answer.outcome is Outcome.DONE:
             faults = [records.fault(each) for each in call.engine.plan.faults]
-            call.answer({"outcome": messages.DONE, **difference(answer), "faults": faults})
+            outdated = sorted(unit.name for unit in call.engine.units.values() if unit.is_outdated)
+            call.answer({"outcome": messages.DONE, **difference(answer), "outdated": outdated, "faults": faults})
         else:
             text = "; ".join(text for _, _, text in answer.results) or answer.outcome.value
             call.refuse(messages.error(messages.NOT_POSSIBLE, f"no new plan: {text}", "see: linitctl verify"))
@@ -94,9 +95,7 @@ def runlevel(call: Call, params: dict[str, Any]) -> None:
     name = params["name"]
     if name is None:
         engine = call.engine
-        call.answer(
-            {"runlevel": engine.runlevel, "boot_state": engine.boot_state, "runlevels": _runlevels(call)}
-        )
+        call.answer({"runlevel": engine.runlevel, "boot_state": engine.boot_state, "runlevels": _runlevels(call)})
         return
     call.require_rights("switch the runlevel")
     known = _runlevels(call)
@@ -118,9 +117,7 @@ def shutdown(call: Call, params: dict[str, Any]) -> None:
     finish = Finish(params["finish"])
     if (finish is Finish.EXIT) is not (call.server.mode == "user"):
         expected = "exit" if call.server.mode == "user" else "poweroff, reboot or halt"
-        raise Refusal(
-            messages.NOT_POSSIBLE, f"{finish.value}: not in {call.server.mode} mode", f"it can do {expected}"
-        )
+        raise Refusal(messages.NOT_POSSIBLE, f"{finish.value}: not in {call.server.mode} mode", f"it can do {expected}")
     call.server.supervisor.shutdown(finish, call.by)
     call.answer({"outcome": messages.ACCEPTED, "finish": finish.value})
 

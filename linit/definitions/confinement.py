@@ -14,7 +14,7 @@ from linit.definitions.document import List, Map, Node, quoted
 from linit.definitions.nearest import suggestion
 from linit.definitions.values import Reader, Reading, Wrong
 from linit.model.capabilities import NUMBERS, OF_DEVICES
-from linit.model.service import Limits, ReadinessKind
+from linit.model.service import Kind, Limits, ReadinessKind
 
 UNLIMITED: Final = ("max", "unlimited")
 SIZE: Final = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)([KMGT]?)(?:i?B)?", re.IGNORECASE)
@@ -38,7 +38,7 @@ IO_LEVEL: Final = 4  # as ionice(1) takes it where none is given
 SCHEDULERS: Final = ("other", "batch", "idle")
 UNREACHABLE: Final = {
     ReadinessKind.TCP: "with private_network nobody but the service itself reaches its ports",
-    ReadinessKind.NOTIFY: "with private_network it does not reach the socket for that",  # an abstract one
+    ReadinessKind.NOTIFY: "with private_network and chroot it does not reach the socket for that",
 }
 REALTIME: Final = ("fifo", "rr")
 SCHEDULER_FORMS: Final = "one of other, batch, idle, or fifo or rr with a priority from 1 to 99 such as rr:10"
@@ -166,7 +166,7 @@ ENVIRONMENT_FILES: Final = values.list_of(environment_file)
 PATHS: Final = values.list_of(values.absolute_path)
 
 
-def check(reading: Reading, top: Map, found: Mapping[str, Any]) -> None:
+def check(reading: Reading, top: Map, _kind: Kind, found: Mapping[str, Any]) -> None:
     """What each key allows by itself, and all of them together do not."""
     bounding = {name for name, _ in found["capabilities"]} if "capabilities" in found else set(NUMBERS)
     key = "ambient_capabilities"
@@ -176,6 +176,7 @@ def check(reading: Reading, top: Map, found: Mapping[str, Any]) -> None:
         elif name not in bounding:
             reading.error(place, key, quoted(name), "one that is in capabilities, too")
     readiness = found.get("ready")
-    if found.get("private_network") and readiness is not None and readiness.kind in UNREACHABLE:
+    is_heard = readiness is not None and readiness.kind is ReadinessKind.NOTIFY and not found.get("chroot")
+    if found.get("private_network") and readiness is not None and readiness.kind in UNREACHABLE and not is_heard:
         hint = UNREACHABLE[readiness.kind]
         reading.error(top.items["ready"][1].place, "ready", readiness.kind.value, "another readiness", hint)

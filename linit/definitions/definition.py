@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from linit.definitions import confinement
+from linit.definitions import confinement, listening, supervision, triggers
+from linit.definitions.digests import digest
 from linit.definitions.document import Map, shown
-from linit.definitions.keys import EDGE_KEYS, KEYS
+from linit.definitions.keys import EDGE_KEYS, KEYS, Reload
 from linit.definitions.nearest import suggestion
 from linit.definitions.values import NAME, VARIABLE, Reading
 from linit.model.place import Fault, Place
 from linit.model.service import (
     START_TIMEOUT_S,
     STOP_TIMEOUT_S,
-    Command,
     Dependency,
     EdgeKind,
     Execution,
@@ -40,7 +39,8 @@ class Definition:
     """A service as one person wrote it, and what only the whole graph can place.
 
     `before` holds AFTER edges that belong to the named others (`on` is the other's name); `accounts` is what must
-    exist on the machine: ("user" | "group", name, place).
+    exist on the machine: ("user" | "group", name, place). `triggers`: the services that the keys `listen`, `schedule`
+    and `watch` stand for.
     """
 
     service: Service
@@ -50,6 +50,7 @@ class Definition:
     accounts: tuple[tuple[str, str, Place], ...] = ()
     instances: tuple[tuple[str, Place], ...] = ()
     stack: tuple[tuple[str, Place], ...] | None = None
+    triggers: tuple[Service, ...] = ()
     faults: tuple[Fault, ...] = field(default=(), compare=False)
 
     @property
@@ -65,13 +66,23 @@ def broken(name: str, place: Place, faults: tuple[Fault, ...], kind: Kind = Kind
     return Definition(service, faults=stamped)
 
 
+def taken_out(definition: Definition, faults: tuple[Fault, ...]) -> Definition:
+    """`definition` with errors that only those beside it show; its triggers have nothing to start then."""
+    old = definition.service
+    made = broken(old.name, old.place, (*definition.faults, *faults), old.kind)
+    texts = made.service.broken_by
+    triggers = tuple(replace(each, broken="definition", broken_by=texts) for each in definition.triggers)
+    return replace(definition, service=made.service, faults=made.faults, before=(), accounts=(), triggers=triggers)
+
+
 def read(name: str, top: Map, early_faults: tuple[Fault, ...] = ()) -> Definition:
     """The definition in `top`. `early_faults` were found before, in the YAML itself."""
     reading = Reading(name, _built_in(name))
     reading.faults.extend(replace(fault, service=name) for fault in early_faults)
     found, kind = _read_keys(reading, top)
     _check_command(reading, top, kind)
-    confinement.check(reading, top, found)
+    for part in (confinement, supervision, listening):
+        part.check(reading, top, kind, found)
     if reading.faults:
         made = broken(name, top.place, tuple(reading.faults), kind)
         return replace(
@@ -79,8 +90,9 @@ def read(name: str, top: Map, early_faults: tuple[Fault, ...] = ()) -> Definitio
             provides=found.get("provide", ()),
             instances=found.get("instances", ()),
             stack=found.get("stack"),
+            triggers=tuple(triggers.broken(made.service, top)),
         )
-    return _built(name, top.place, kind, found)
+    return _built(name, top, kind, found)
 
 
 def instance_of(name: str) -> str | None:
@@ -149,7 +161,8 @@ def _check_command(reading: Reading, top: Map, kind: Kind) -> None:
     if kind in (Kind.TARGET, Kind.RUNLEVEL):
         return
     if not written:
-        reading.error(top.place, "run", "nothing", f"run or script: a {kind.value} runs something")
+        what = "forking service" if kind is Kind.FORKING else kind.value
+        reading.error(top.place, "run", "nothing", f"run or script: a {what} runs something")
     elif len(written) == 2:
         second = max((top.items[key][0] for key in written), key=lambda node: node.place)
         reading.error(second.place, second.value, "both run and script", "one of them")
@@ -163,23 +176,26 @@ def _check_command(reading: Reading, top: Map, kind: Kind) -> None:
         reading.error(place, "instances", "the key in a service", "it only in a template", hint)
 
 
-def _built(name: str, place: Place, kind: Kind, found: Mapping[str, Any]) -> Definition:
+def _built(name: str, top: Map, kind: Kind, found: Mapping[str, Any]) -> Definition:
     """The values of a definition without errors, put together."""
-    reload = found.get("reload")
+    reload: Reload = found.get("reload", Reload())
+    is_accepting = listening.is_accepting(found)
+    started_by = () if is_accepting else tuple(triggers.of(name, top, found))
     stop_timeout_s = _limit(found.get("stop_timeout", STOP_TIMEOUT_S))
     success = found.get("success", {})
     service = Service(
         name=name,
-        place=place,
-        kind=kind,
+        place=top.place,
+        kind=Kind.SOCKET if is_accepting else kind,
         description=found.get("description", ""),
         run=found.get("run") or found.get("script"),
         pre=found.get("pre", ()),
         post=found.get("post", ()),
         stop=found.get("stop", ()),
-        reload=reload if isinstance(reload, Command) else None,
-        reload_signal=reload if isinstance(reload, int) else 0,
-        dependencies=_dependencies(found),
+        reload=reload.command,
+        reload_signal=reload.signal,
+        reload_notifies=reload.notifies,
+        dependencies=(*_dependencies(found), *triggers.needs(started_by)),
         prefer=tuple(dict.fromkeys(other for other, _ in found.get("prefer", ()))),
         readiness=found.get("ready", Readiness()),
         restart=_restart(kind, found.get("restart", {})),
@@ -192,6 +208,15 @@ def _built(name: str, place: Place, kind: Kind, found: Mapping[str, Any]) -> Def
         stop_when_unneeded=found.get("stop_when_unneeded", False),
         idle_s=found.get("idle", 0.0),
         execution=_execution(found),
+        pidfile=found.get("pidfile", ""),
+        remains=kind is not Kind.ONESHOT or not any(each.starts for each in started_by),
+        health=found.get("health"),
+        watchdog_s=found.get("watchdog"),
+        fd_store=found.get("fd_store", 0),
+        listen=found.get("listen", ()),
+        schedule=found.get("schedule"),
+        watch=found.get("watch", ()),
+        when=found.get("when", ()),
     )
     return Definition(
         service=replace(service, digest=digest(service)),
@@ -201,6 +226,7 @@ def _built(name: str, place: Place, kind: Kind, found: Mapping[str, Any]) -> Def
         accounts=_accounts(found),
         instances=found.get("instances", ()),
         stack=found.get("stack"),
+        triggers=started_by,
     )
 
 
@@ -215,7 +241,7 @@ def _dependencies(found: Mapping[str, Any]) -> tuple[Dependency, ...]:
 
 
 def _restart(kind: Kind, written: Mapping[str, Any]) -> Restart:
-    default = RestartPolicy.ON_FAILURE if kind is Kind.PROCESS else RestartPolicy.NEVER
+    default = RestartPolicy.ON_FAILURE if kind.is_daemon else RestartPolicy.NEVER
     names = {"delay": "delay_s", "delay_max": "delay_max_s", "window": "window_s", "healthy_after": "healthy_after_s"}
     return Restart(**{"policy": default, **{names.get(key, key): value for key, value in written.items()}})
 
@@ -266,31 +292,5 @@ def _names(placed: tuple[tuple[str, Place], ...]) -> tuple[str, ...]:
 def _accounts(found: Mapping[str, Any]) -> tuple[tuple[str, str, Place], ...]:
     written = [("user", found.get("user")), ("group", found.get("group"))]
     written += [("group", group) for group in found.get("groups", ())]
-    return tuple((what, pair[0], pair[1]) for what, pair in written if pair is not None)
-
-
-def digest(service: Service) -> str:
-    """Of what the definition means, not of where and how it is written: a reload compares it.
-
-    Dependencies that others write (`before`, `provide`) and enabling in a runlevel are not part of it.
-    """
-    meaning = [
-        service.kind.value,
-        [_of_command(each) for each in (service.run, service.reload, service.readiness.probe)],
-        [[_of_command(each) for each in group] for group in (service.pre, service.post, service.stop)],
-        service.reload_signal,
-        sorted((each.kind.value, each.on) for each in service.dependencies),
-        [service.readiness.kind.value, service.readiness.value, service.readiness.interval_s],
-        [getattr(service.restart, name) for name in Restart.__slots__ if name != "policy"],
-        service.restart.policy.value,
-        [service.start_timeout_s, service.stop_timeout_s, service.stop_to.value, service.stop_when_unneeded],
-        [(step.signal, step.wait_s) for step in service.stop_steps],
-        [service.success_statuses, service.success_signals, service.prefer, service.idle_s],
-        [getattr(service.execution, name) for name in Execution.__slots__ if name != "output"],
-        service.execution.output.value,
-    ]
-    return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
-
-
-def _of_command(command: Command | None) -> Any:
-    return None if command is None else [command.argv, command.timeout_s]
+    own = tuple((what, pair[0], pair[1]) for what, pair in written if pair is not None)
+    return (*own, *listening.accounts(found.get("listen", ())))

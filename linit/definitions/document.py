@@ -20,6 +20,8 @@ DEPTH_MAX: Final = 32
 NODES_MAX: Final = 100_000
 SHOWN_MAX: Final = 60  # characters of a value that a fault repeats
 PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")) | {"!"}
+IN_QUOTES: Final = "a text that begins with one of * @ & % ! stands in quotes"
+SPECIAL: Final = ("scanning an alias", "scanning an anchor", "cannot start any token")  # of libyaml, about these
 NAME_LINE: Final = re.compile(r"^name:[ \t]*['\"]?([A-Za-z0-9_.@-]+)", re.MULTILINE)
 
 
@@ -95,9 +97,9 @@ def parse(file: str, text: str) -> list[Document]:
 class _Refused(Exception):
     """A text that is YAML, but more of it than a definition can be."""
 
-    def __init__(self, place: Place, found: str, expected: str) -> None:
+    def __init__(self, place: Place, found: str, expected: str, hint: str = "") -> None:
         super().__init__(found)
-        self.place, self.found, self.expected = place, found, expected
+        self.place, self.found, self.expected, self.hint = place, found, expected, hint
 
 
 @dataclass(slots=True)
@@ -165,7 +167,7 @@ class _Builder:
     def alias(self, event: Any) -> None:
         place = self.place(event.start_mark)
         if event.anchor not in self.anchors:
-            raise _Refused(place, f"alias '*{event.anchor}'", f"an anchor '&{event.anchor}' before it")
+            raise _Refused(place, f"alias '*{event.anchor}'", f"an anchor '&{event.anchor}' before it", IN_QUOTES)
         node, size = self.anchors[event.anchor]
         self.count(place, size)
         self.add(node)
@@ -240,7 +242,7 @@ _HANDLERS: Final = {
 def _fault(file: str, error: yaml.YAMLError | _Refused, text: str) -> Fault:
     """libyaml's complaint, or ours, at its place."""
     if isinstance(error, _Refused):
-        return Fault(Severity.ERROR, error.place, "", error.found, error.expected)
+        return Fault(Severity.ERROR, error.place, "", error.found, error.expected, error.hint)
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:  # a character that YAML forbids
         place, what = _forbidden(file, text)
@@ -248,6 +250,8 @@ def _fault(file: str, error: yaml.YAMLError | _Refused, text: str) -> Fault:
     words = " ".join(part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
     place = Place(file, mark.line + 1, mark.column + 1)
     hint = "indent with spaces, not tabs" if "\\t" in words or _is_tab(text, place) else ""
+    if not hint and any(each in words for each in SPECIAL):
+        hint = IN_QUOTES
     return Fault(Severity.ERROR, place, "", f"invalid YAML ({words})", "valid YAML", hint)
 
 

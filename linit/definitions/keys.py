@@ -6,20 +6,20 @@ services/README.md is the same table for administrators; a test holds the two to
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from linit.definitions import confinement, values
+from linit.definitions import confinement, listening, supervision, values
+from linit.definitions.commands import command, commands, run, script
 from linit.definitions.destination import destination
 from linit.definitions.document import List, Map, Node, Text
 from linit.definitions.values import Reader, Reading, Wrong
 from linit.model.service import Command, Kind, Readiness, ReadinessKind, RestartPolicy, StopStep, StopTo
 
-ALL: Final = frozenset({Kind.PROCESS, Kind.ONESHOT, Kind.TARGET, Kind.RUNLEVEL})
-RUNS: Final = frozenset({Kind.PROCESS, Kind.ONESHOT})
+ALL: Final = frozenset({Kind.PROCESS, Kind.ONESHOT, Kind.FORKING, Kind.TARGET, Kind.RUNLEVEL})
+DAEMONS: Final = frozenset(kind for kind in ALL if kind.is_daemon)
+RUNS: Final = frozenset(kind for kind in ALL if kind.runs)
 NOT_RUNLEVEL: Final = ALL - {Kind.RUNLEVEL}
-INTERPRETER: Final = ("/bin/sh", "-e")
 FD_MIN: Final = 3
 FD_MAX: Final = 1023
 UNLIMITED: Final = -1  # RLIM_INFINITY, as Python's resource module has it
@@ -38,68 +38,26 @@ class Key:
     appends: bool = False
 
 
-def script(reading: Reading, node: Node, key: str) -> Command:
-    """A text for the shell: `/bin/sh -e -c TEXT NAME`."""
-    return Command((*INTERPRETER, *_script_words(reading, node, key)), node.place)
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """A command, or the number of a signal (else 0); `notifies`: the service says itself when it has reloaded."""
+
+    command: Command | None = None
+    signal: int = 0
+    notifies: bool = False
 
 
-def _script_words(reading: Reading, node: Node, key: str) -> tuple[str, ...]:
-    """What follows the interpreter; `$0` is the service's name."""
-    return ("-c", values.some_text(reading, node, key), reading.name)
+_RELOAD: Final = values.fields({"signal": values.signal_number, "notify": values.yes_or_no})
 
 
-def _command_fields(with_timeout: bool) -> Reader[dict[str, Any]]:
-    readers: dict[str, Reader[Any]] = {
-        "run": values.words,
-        "script": _script_words,
-        "interpreter": values.words,
-    }
-    return values.fields(readers | ({"timeout": values.some_duration} if with_timeout else {}))
-
-
-_FIELDS: Final = _command_fields(with_timeout=True)
-_FIELDS_OF_RUN: Final = _command_fields(with_timeout=False)
-
-
-def command(reading: Reading, node: Node, key: str) -> Command:
-    """One command, in any of its forms."""
-    return _command(reading, node, key, _FIELDS)
-
-
-def run(reading: Reading, node: Node, key: str) -> Command:
-    """The command of `run:`, whose timeout is the service's."""
-    return _command(reading, node, key, _FIELDS_OF_RUN)
-
-
-def _command(reading: Reading, node: Node, key: str, fields: Reader[dict[str, Any]]) -> Command:
-    if not isinstance(node, Map):
-        return Command(values.words(reading, node, key), node.place)
-    faults = len(reading.faults)
-    found = fields(reading, node, key)
-    if len(reading.faults) > faults:
-        return Command(("",), node.place)  # never run: the service is broken
-    if ("run" in found) == ("script" in found):
-        raise Wrong(node, "a mapping with either run or script")
-    if "run" in found and "interpreter" in found:
-        raise Wrong(node, "interpreter only together with script", found="'interpreter' together with 'run'")
-    argv = found["run"] if "run" in found else (*found.get("interpreter", INTERPRETER), *found["script"])
-    return Command(argv, node.place, found.get("timeout"))
-
-
-def commands(reading: Reading, node: Node, key: str) -> tuple[Command, ...]:
-    """A command, or a list of them. A list of texts only is one argv."""
-    if not isinstance(node, List) or all(isinstance(item, Text) for item in node.items):
-        return (command(reading, node, key),)
-    found = [reading.attempt(command, item, key) for item in node.items]
-    return tuple(each for each in found if each is not None)
-
-
-def reload(reading: Reading, node: Node, key: str) -> Command | int:
-    """A command, or the number of a signal."""
-    if isinstance(node, Map) and "signal" in node.items:
-        found = values.fields({"signal": values.signal_number})(reading, node, key)
-        return int(found.get("signal", 1))
-    return command(reading, node, key)
+def reload(reading: Reading, node: Node, key: str) -> Reload:
+    """A command, or a signal."""
+    if not isinstance(node, Map) or not {"signal", "notify"} & node.items.keys():
+        return Reload(command(reading, node, key))
+    if "signal" not in node.items:
+        raise Wrong(node, "a mapping with signal and notify", "a signal tells it to reload")
+    found = _RELOAD(reading, node, key)
+    return Reload(signal=found.get("signal", 0), notifies=found.get("notify", False))
 
 
 def readiness(reading: Reading, node: Node, key: str) -> Readiness:
@@ -204,21 +162,13 @@ def _variable_name(sub: str) -> str:
     return "" if values.VARIABLE.fullmatch(sub) else "a name of letters, digits and '_'"
 
 
-def umask(reading: Reading, node: Node, key: str) -> int:
-    """Octal text: 022, 0022 or 0o22."""
-    written = values.text(reading, node, key)
-    if not re.fullmatch(r"(0o)?[0-7]{1,4}", written) or int(written.removeprefix("0o"), 8) > 0o777:
-        raise Wrong(node, "an octal number from 0 to 777")
-    return int(written.removeprefix("0o"), 8)
-
-
 NAMES: Final = values.list_of(values.placed(values.name))
 EDGE_KEYS: Final = ("need", "bind", "want", "use", "after", "before", "conflicts")
 
 KEYS: Final[dict[str, Key]] = {
     "name": Key(values.name),
     "description": Key(values.text),
-    "kind": Key(values.choice(Kind, Kind.VIRTUAL)),  # virtual names come from `provide`
+    "kind": Key(values.choice(Kind, *(kind for kind in Kind if kind not in ALL))),  # the others the compiler makes
     "vars": Key(values.mapping_of(values.text, _variable_name)),
     "instances": Key(values.list_of(values.placed(values.some_text)), appends=True),
     "stack": Key(NAMES, frozenset({Kind.RUNLEVEL}), appends=True),
@@ -240,7 +190,15 @@ KEYS: Final[dict[str, Key]] = {
     "early": Key(values.yes_or_no, RUNS),
     "idle": Key(values.duration, RUNS),
     "stop_when_unneeded": Key(values.yes_or_no, NOT_RUNLEVEL),
-    "ready": Key(readiness, frozenset({Kind.PROCESS})),
+    "ready": Key(readiness, DAEMONS),
+    "pidfile": Key(values.absolute_path, frozenset({Kind.FORKING})),
+    "health": Key(supervision.health, RUNS),
+    "watchdog": Key(values.some_duration, DAEMONS),
+    "fd_store": Key(values.whole(0, supervision.FD_STORE_MAX, what="a number of descriptors"), DAEMONS),
+    "listen": Key(listening.listen, RUNS, appends=True),
+    "schedule": Key(supervision.schedule, RUNS),
+    "watch": Key(supervision.watch, RUNS, appends=True),
+    "when": Key(supervision.when, RUNS, appends=True),
     "restart": Key(restart, RUNS),
     "success": Key(success, RUNS),
     "start_timeout": Key(values.duration_or_never, RUNS),
@@ -251,7 +209,7 @@ KEYS: Final[dict[str, Key]] = {
     "group": Key(values.placed(values.account), RUNS),
     "groups": Key(values.list_of(values.placed(values.account)), RUNS),
     "directory": Key(values.absolute_path, RUNS),
-    "umask": Key(umask, RUNS),
+    "umask": Key(listening.octal, RUNS),
     "environment": Key(values.mapping_of(values.text, _variable_name), RUNS),
     "tty": Key(values.absolute_path, RUNS),
     "output": Key(destination, RUNS),

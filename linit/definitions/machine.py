@@ -80,6 +80,8 @@ def _commands(service: Service) -> Iterator[tuple[str, Command]]:
     groups = (
         ("run", (service.run,)), ("pre", service.pre), ("post", service.post), ("stop", service.stop),
         ("reload", (service.reload,)), ("ready", (service.readiness.probe,)),
+        ("health", (service.health.probe if service.health is not None else None,)),
+        ("when", tuple(each.command for each in service.when)),
     )  # fmt: skip
     for key, commands in groups:
         yield from ((key, command) for command in commands if command is not None)

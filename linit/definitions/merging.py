@@ -12,7 +12,7 @@ from linit.definitions.document import List, Map, Node, Text
 from linit.definitions.keys import KEYS
 
 ALTERNATIVES: Final = {"run": "script", "script": "run"}  # one replaces the other
-MERGED: Final = ("vars", "environment", "rlimits", "restart", "success")
+MERGED: Final = ("vars", "environment", "rlimits", "restart", "success", "health")
 
 
 def merged(base: Map, over: Map) -> Map:
@@ -31,8 +31,15 @@ def _merged_value(key: str, base: Node, over: Node) -> Node:
     if key == "restart" and isinstance(base, Text) and isinstance(over, Map):
         base = Map(base.place, {"policy": (base, base)})
     if key in MERGED and isinstance(base, Map) and isinstance(over, Map):
-        return Map(base.place, {**base.items, **over.items})
+        left = {sub: pair for sub, pair in base.items.items() if key != "health" or _stays(sub, over)}
+        return Map(base.place, {**left, **over.items})
     return over
+
+
+def _stays(sub: str, over: Map) -> bool:
+    """Of a probe: a new command replaces the old one, whichever way both are written."""
+    is_command = sub in (*ALTERNATIVES, "interpreter")
+    return not is_command or not ALTERNATIVES.keys() & over.items.keys()
 
 
 def _items(node: Node) -> list[Node]:

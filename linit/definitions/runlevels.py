@@ -14,6 +14,7 @@ from typing import Final
 from linit.definitions.definition import Definition, is_name
 from linit.definitions.folders import Folders
 from linit.model.place import Fault, Place, Severity
+from linit.model.runlevel import wanted_for
 from linit.model.service import Dependency, EdgeKind, Kind, Service
 
 STACKS: Final = {"sysinit": (), "shutdown": (), "boot": ("sysinit",), "single": ("sysinit",)}
@@ -97,10 +98,10 @@ def joined(definitions: Mapping[str, Definition], runlevels: Runlevels) -> tuple
         folder = enabled.get(name)
         present = made.get(name)
         if present is None or present.service.broken:
-            made[name] = _without_definition(name, present, folder, known)
+            made[name] = _without_definition(name, present, folder, known, definitions)
         elif present.service.kind is Kind.RUNLEVEL:
             faults.extend(_wrong_stacks(present, made))
-            made[name] = _with_edges(present, folder)
+            made[name] = _with_edges(present, folder, definitions)
         elif folder is not None:
             found = f"a {present.service.kind.value} of this name ({present.service.place})"
             hint = "its entries enable nothing"
@@ -115,7 +116,7 @@ def _is_meant_as_one(definition: Definition) -> bool:
 
 
 def _without_definition(
-    name: str, present: Definition | None, folder: Enabled | None, known: set[str]
+    name: str, present: Definition | None, folder: Enabled | None, known: set[str], all_: Mapping[str, Definition]
 ) -> Definition:
     """A folder without a definition is a runlevel all the same; so is one whose definition is broken, since without it
     everything in it would be lost. The faults of the definition stay."""
@@ -126,14 +127,29 @@ def _without_definition(
     service = Service(name, place, Kind.RUNLEVEL, description=f"runlevel {name}")
     faults = present.faults if present is not None else ()
     bare = Definition(service, stack=implied if written is None else written, faults=faults)
-    return _with_edges(bare, folder)
+    return _with_edges(bare, folder, all_)
 
 
-def _with_edges(definition: Definition, folder: Enabled | None) -> Definition:
+def _with_edges(definition: Definition, folder: Enabled | None, all_: Mapping[str, Definition]) -> Definition:
     service = definition.service
-    targets = (*(definition.stack or ()), *(folder.members if folder else ()))
+    members = folder.members if folder else ()
+    wanted = tuple((name, place) for member, place in members for name in _wanted_for(member, all_))
+    targets = (*(definition.stack or ()), *wanted)
     edges = tuple(Dependency(EdgeKind.WANT, name, place, implied=True) for name, place in targets)
     return replace(definition, service=replace(service, dependencies=(*service.dependencies, *edges)))
+
+
+def _wanted_for(member: str, all_: Mapping[str, Definition]) -> tuple[str, ...]:
+    return wanted_for(all_[member].service) if member in all_ else (member,)
+
+
+def with_triggers(enabled: Mapping[str, tuple[str, ...]], all_: Mapping[str, Definition]) -> dict[str, tuple[str, ...]]:
+    """Where services are enabled, with the triggers that are wanted there with them or in their place."""
+    found: dict[str, set[str]] = {}
+    for member, names in enabled.items():
+        for each in {member, *_wanted_for(member, all_)}:
+            found.setdefault(each, set()).update(names)
+    return {name: tuple(sorted(names)) for name, names in found.items()}
 
 
 def _wrong_stacks(definition: Definition, known: Mapping[str, Definition]) -> Iterator[Fault]:

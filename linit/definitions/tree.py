@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from linit.definitions import clashes, runlevels, triggers
 from linit.definitions import definition as reading
-from linit.definitions import runlevels
 from linit.definitions.definition import Definition, instance_of, is_name
 from linit.definitions.document import Document, Map, Text, parse, quoted, shown
 from linit.definitions.folders import SUFFIX, File, Folders, scan
@@ -101,7 +101,9 @@ def _read(folders: Folders, enabled: runlevels.Runlevels, root: str) -> Definiti
     tree.merge_drop_ins()
     tree.define()
     tree.instantiate(name for each in enabled.enabled for name, _ in each.members)
-    defined, faults = runlevels.joined(tree.defined, enabled)
+    templates = {name for name in tree.written if name.endswith("@")}
+    whole = clashes.with_triggers(tree.defined, templates, folders.masks)
+    defined, faults = runlevels.joined(whole, enabled)
     machine = Machine(root)
     services = tuple(defined[name] for name in sorted(defined))
     faults += [*folders.faults, *tree.faults]
@@ -109,7 +111,8 @@ def _read(folders: Folders, enabled: runlevels.Runlevels, root: str) -> Definiti
         faults.extend(each.faults)
         if not each.service.broken:
             faults.extend(machine.faults(each))
-    return Definitions(services, _once(faults), tuple(folders.sources), enabled.of(), folders.masks)
+    where = runlevels.with_triggers(enabled.of(), defined)
+    return Definitions(services, _once(faults), tuple(folders.sources), where, folders.masks)
 
 
 def _once(faults: Iterable[Fault]) -> tuple[Fault, ...]:
@@ -154,6 +157,11 @@ class _Tree:
         """Drop-ins are merged in the order of their file names."""
         for service in sorted(self.folders.drop_ins):
             files = self.folders.drop_ins[service]
+            if self.started_by(service) != service:
+                self.no_service(
+                    service, files, f"one of '{self.started_by(service)}', which has that in its definition"
+                )
+                continue
             written = self.written.get(service) or self.from_template(service)
             if written is None:
                 self.no_service(service, files)
@@ -174,12 +182,12 @@ class _Tree:
             top = Map(top.place, {key: pair for key, pair in top.items.items() if key not in ("instances", "name")})
         return _Written(service, template.place, top, list(template.faults))
 
-    def no_service(self, service: str, files: dict[str, str]) -> None:
+    def no_service(self, service: str, files: dict[str, str], expected: str = "a defined service") -> None:
         if service in self.folders.masks:
             return
         for file_name in sorted(files):
             self.folders.fault(
-                Severity.WARNING, files[file_name], f"a drop-in of '{service}'", "a defined service",
+                Severity.WARNING, files[file_name], f"a drop-in of '{service}'", expected,
                 suggestion(service, self.written),
             )  # fmt: skip
 
@@ -198,13 +206,26 @@ class _Tree:
             if name.endswith("@"):
                 queue.extend(self.listed(name, written))
         while queue:
-            name = queue.popleft()
+            name = self.started_by(queue.popleft())
             template = _template_of(name)
             if name in self.defined or template not in self.written or not self.has_room(template):
                 continue
             self.defined[name] = self.written[template].read(name)
             queue.extend(_named_by(self.defined[name]))
         self.check_unused()
+
+    def started_by(self, name: str) -> str:
+        """The service `web@a` of its trigger `web@a.socket`; anything else is itself."""
+        for service, key in triggers.named(name):
+            written = self.written.get(service) or self.written.get(_template_of(service))
+            if (
+                name not in self.written
+                and written is not None
+                and written.top is not None
+                and key in written.top.items
+            ):
+                return service
+        return name
 
     def listed(self, name: str, written: _Written) -> Iterator[str]:
         """The instances in `instances:`. A wrong one is a fault of the template."""

@@ -164,6 +164,18 @@ def fields(readers: Mapping[str, Reader[Any]]) -> Reader[dict[str, Any]]:
     return read
 
 
+def one_of(readers: Mapping[str, Reader[Any]], forms: str) -> Reader[tuple[str, Any] | None]:
+    """A mapping with one of these keys: the key and its value, None where that is wrong. `forms`: what is expected."""
+    read_fields = fields(readers)
+
+    def read(reading: Reading, node: Node, key: str) -> tuple[str, Any] | None:
+        if not isinstance(node, Map) or len(node.items) != 1:
+            raise Wrong(node, forms)
+        return next(iter(read_fields(reading, node, key).items()), None)
+
+    return read
+
+
 def choice(kinds: type[E], *left_out: E) -> Reader[E]:
     """One of the words of an enum."""
     words: dict[str, E] = {each.value: each for each in kinds if each not in left_out}
@@ -280,11 +292,11 @@ def account(reading: Reading, node: Node, key: str) -> str:
     return value
 
 
-def address(reading: Reading, node: Node, key: str) -> str:
-    """`127.0.0.1:80` from itself or a port alone. Numeric: PID 1 never asks a name server."""
+def address(reading: Reading, node: Node, key: str, any_host: str = "127.0.0.1") -> str:
+    """`127.0.0.1:80` from itself, or of a port alone one of `any_host`. Numeric: PID 1 never asks a name server."""
     written = text(reading, node, key)
     host, _, port = written.rpartition(":")
-    host = {"": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host)
+    host = {"": any_host, "localhost": "127.0.0.1"}.get(host, host)
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535 and _is_numeric(host)):
         raise Wrong(node, 'a port, or a numeric address and a port such as "127.0.0.1:80" or "[::1]:80"')
     return f"{host}:{int(port)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from linit.engine import events, learning
@@ -15,7 +15,7 @@ from linit.engine.requests import Pending, answer, refusal
 from linit.engine.respawn import Budget
 from linit.engine.unit import Unit
 from linit.engine.wait_loops import WaitGraph
-from linit.engine.wishes import live_needers
+from linit.engine.wishes import closure, live_needers
 from linit.model.place import Place
 from linit.model.reason import Cause, Reason
 from linit.model.service import Dependency, EdgeKind, Kind
@@ -75,7 +75,9 @@ class Asking:
         self._board.emit(*self._ledger.reload_ended(unit.name, outcome, text))
 
     def on_reloaded(self, unit: Unit) -> None:
-        """The service said itself that it has reloaded."""
+        """The service said itself that it has reloaded. Where a reload command runs, the end of that counts."""
+        if Role.RELOAD in unit.running:
+            return
         self._board.emit(DisarmTimer(unit.name, TimerKind.RELOAD))
         self._board.emit(*self._ledger.reload_ended(unit.name, Outcome.DONE, "reloaded"))
 
@@ -85,17 +87,31 @@ class Asking:
             self._board.emit(*self._ledger.reload_ended(unit.name, Outcome.FAILED, text))
 
     def on_triggered(self, event: events.Triggered) -> None:
-        """A trigger starts its service; one that is up or on its way already needs nothing."""
+        """A trigger starts its service; one that is up, on its way, or about to be needs nothing."""
         trigger = self._board.units.get(event.name)
-        target = self._board.units.get(trigger.service.activates) if trigger is not None else None
-        if trigger is None or target is None or trigger.state is not UnitState.UP or not trigger.goal:
+        if trigger is None or trigger.state is not UnitState.UP or not trigger.service.activates:
             return
-        if target.goal or self._course.boot_state == "stopping":
+        target = self._board.units.get(trigger.service.activates)
+        if target is None:
+            self._give_up(trigger, f"{trigger.service.activates}, which it starts, is gone")
             return
-        if self._is_too_often(trigger):
+        if target.hope or self._course.boot_state == "stopping" or self._is_too_often(trigger):
             return
         why = Reason(Cause.ACTIVATED, self._board.now_s, of=event.name, text=event.text)
         self._desires.want_all((target.name,), why, Verb.START)
+
+    def close_if_vain(self, name: str) -> None:
+        """Close a trigger when all that followed leaves its service at rest: nothing would come of another client."""
+        trigger = self._board.units.get(name)
+        target = self._board.units.get(trigger.service.activates) if trigger is not None else None
+        if trigger is None or target is None or trigger.state is not UnitState.UP:
+            return
+        if target.hope or target.finished or not target.state.is_at_rest_down or target.desired is Desired.DOWN:
+            return
+        if target.given_up is not None:
+            self._lifecycle.close_triggers(target)  # it has lost a conflict
+        else:
+            self._give_up(trigger, f"{target.name} cannot be started: {self._board.why_not(target)}")
 
     def _is_too_often(self, trigger: Unit) -> bool:
         """What a service leaves as it was (a client not served, a path not taken away) would start it for ever."""
@@ -105,9 +121,14 @@ class Asking:
         if len(recent) < ACTIVATIONS_MAX or trigger.service.kind is Kind.TIMER:
             return False
         text = f"it started {trigger.service.activates} {len(recent)} times within {ACTIVATION_WINDOW_S:g} s"
-        trigger.given_up = Reason(Cause.RESPAWN_LIMIT, now_s, text=text)
-        self._board.look(trigger)
+        self._give_up(trigger, text)
         return True
+
+    def _give_up(self, trigger: Unit, text: str) -> None:
+        """Close it: what it saw is told only once, and nothing would come of that. A clock goes on."""
+        if trigger.service.kind is not Kind.TIMER:
+            trigger.given_up = Reason(Cause.RESPAWN_LIMIT, self._board.now_s, text=text)
+            self._board.look(trigger)
 
     def open(self, request: events.Request | events.RunTransient, verb: Verb, parts: dict[str, Verb]) -> None:
         """Owe an answer about `parts`: service -> what is awaited of it."""
@@ -201,6 +222,13 @@ class Asking:
         results = dict.fromkeys(request.names, (Outcome.DONE, "forgotten"))
         self._board.emit(answer(request.id, results))
 
+    def _started_by(self, names: Iterable[str]) -> Iterator[str]:
+        """The services that triggers among these have started."""
+        for name in names:
+            target = self._board.units.get(self._board.units[name].service.activates)
+            if target is not None and target.desired is Desired.UP and target.wish.cause is Cause.ACTIVATED:
+                yield target.name
+
     def _enter_runlevel(self, request: events.Request) -> None:
         (name,) = request.names
         if self._board.units[name].service.kind is not Kind.RUNLEVEL:
@@ -209,8 +237,11 @@ class Asking:
         wish = Reason(Cause.REQUESTED, self._board.now_s, by=request.by)
         wanted = self._desires.want_all(request.names, wish, Verb.START)
         why = Reason(Cause.RUNLEVEL_LEFT, self._board.now_s, of=name, by=request.by)
+        kept = closure(self._started_by(wanted), self._board.units, self._board.links, wish)
         leaving = [
-            unit for unit in self._board.units.values() if unit.desired is Desired.UP and unit.name not in wanted
+            unit
+            for unit in self._board.units.values()
+            if unit.desired is Desired.UP and unit.name not in wanted and unit.name not in kept
         ]
         for unit in leaving:
             self._desires.wish(unit, Desired.DOWN, why, Verb.STOP)

@@ -307,8 +307,10 @@ class Board:
                 return True
             if unit.desired is Desired.DOWN and unit.service.kind is not Kind.VIRTUAL:
                 continue
-            if unit.given_up is not None and not unit.finished:
-                return True
+            if unit.given_up is not None:
+                if not unit.finished:
+                    return True
+                continue  # it ended as it should, whatever became of what it needed
             if unit.hope:
                 continue  # it comes back: of a virtual name one provider is enough
             if current != name and unit.state in EXPLAINED and not unit.goal:

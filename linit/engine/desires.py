@@ -37,7 +37,8 @@ class Desires:
                 unit.given_up, unit.finished = None, False
                 if unit.state.is_at_rest_down:
                     unit.budget, unit.restarts = Budget(), 0
-            if unit.desired is Desired.DOWN or name in names:
+            is_past = fresh and unit.wish.cause is Cause.ACTIVATED  # what a trigger saw then is not why it starts now
+            if unit.desired is Desired.DOWN or name in names or is_past:
                 self.wish(unit, Desired.UP, why, verb)
             if name in losers:
                 unit.given_up = losers[name]

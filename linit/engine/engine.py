@@ -26,7 +26,7 @@ from linit.engine.transitions import IGNORED, Step
 from linit.engine.unit import Unit
 from linit.engine.wait_loops import WaitGraph
 from linit.engine.wedges import Wedges
-from linit.engine.wishes import unneeded_after
+from linit.engine.wishes import is_of_use, unneeded_after
 from linit.model.reason import Cause, Reason
 from linit.model.service import Plan
 from linit.model.state import Desired, Finish, Outcome, Role, UnitState
@@ -54,7 +54,7 @@ class Engine:
             events.RunTransient: self._on_run,
             events.LockAsked: self._on_lock_asked,
             events.LockReleased: self._on_lock_released,
-            events.Triggered: self._asking.on_triggered,
+            events.Triggered: self._on_triggered,
             events.Shutdown: self._on_shutdown,
             events.PlanLoaded: self._on_plan,
         }
@@ -102,6 +102,11 @@ class Engine:
     def open_requests(self) -> Iterable[Pending]:
         """The requests that are still owed an answer, for reading."""
         return self._ledger
+
+    @property
+    def reloading(self) -> Iterable[str]:
+        """The services of which somebody waits for the end of a reload, for reading."""
+        return self._ledger.reloading
 
     @property
     def terminals(self) -> Mapping[str, str]:
@@ -188,7 +193,7 @@ class Engine:
         freed = False
         for name in tuple(self._board.changed):
             unit = self._board.units.get(name)
-            if unit is None or unit.desired is Desired.UP or not unit.state.is_at_rest_down:
+            if unit is None or is_of_use(unit) or not unit.state.is_at_rest_down:
                 continue
             for other in unneeded_after(name, self._board.units, self._board.links):
                 reason = Reason(Cause.UNNEEDED, self._board.now_s, of=name)
@@ -269,6 +274,11 @@ class Engine:
         self._course.booting = None
         if self.boot_state == "booting":
             self._course.boot_state = "running"
+
+    def _on_triggered(self, event: events.Triggered) -> None:
+        self._asking.on_triggered(event)
+        self._settle()
+        self._asking.close_if_vain(event.name)
 
     def _on_shutdown(self, event: events.Shutdown) -> None:
         self._course.finish = event.finish

@@ -70,7 +70,8 @@ class ReadinessFailed:
 @dataclass(frozen=True, slots=True)
 class MainFound:
     """`pid` is the main process of the unit from now on: the daemon that a forking service put into the background, or
-    what the service said itself (MAINPID= of sd_notify(3)). Its end is reported as that of Role.MAIN."""
+    what the service said itself (MAINPID= of sd_notify(3)). Its end is reported as that of Role.MAIN, and that of the
+    one before no more. Before the command of a forking service has ended it means nothing: that end is awaited."""
 
     name: str
     pid: int

@@ -34,10 +34,11 @@ FOLLOWED = frozenset(
         Cause.PROVIDED,
         Cause.UNNEEDED,
         Cause.RUNLEVEL_LEFT,
+        Cause.ACTIVATES_FAILED,
     }
 )
 LOST = frozenset({Cause.DEPENDENCY_FAILED, Cause.DEPENDENCY_DOWN})  # what these name need not exist
-WISHED = frozenset({Cause.PULLED_IN, Cause.RUNLEVEL})  # by another service
+WISHED = frozenset({Cause.PULLED_IN, Cause.RUNLEVEL, Cause.ACTIVATED})  # by another service
 
 
 def waited_for(board: Board, unit: Unit) -> list[tuple[str, str]]:

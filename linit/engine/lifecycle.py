@@ -18,11 +18,20 @@ from linit.engine.effects import (
     DisarmTimer,
     Signal,
     To,
-    UnwatchReadiness,
 )
 from linit.engine.events import TimerKind
 from linit.engine.learning import give_way, learn, learned
-from linit.engine.orders import arm, disarm, limit_of, spawn, tell, unwatch_health
+from linit.engine.orders import (
+    arm,
+    await_health,
+    disarm,
+    limit_of,
+    spawn,
+    tell,
+    unwatch_health,
+    unwatch_start,
+    watch_health,
+)
 from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
 from linit.engine.starting import Starting
 from linit.engine.stopping import Stopping
@@ -42,6 +51,7 @@ OF_DESIRED: Final = frozenset(
         Cause.REQUESTED,
         Cause.RUNLEVEL,
         Cause.PULLED_IN,
+        Cause.ACTIVATED,
         Cause.RESTARTED,
         *LOST,
     }
@@ -54,7 +64,7 @@ class Lifecycle:
     def __init__(self, board: Board, would_wedge: Callable[[str, str], bool]) -> None:
         self.board = board
         self.starting = Starting(board, would_wedge, self._fail_start, self._finish)
-        self.stopping = Stopping(board, self._on_stopped)
+        self.stopping = Stopping(board, self._on_stopped, self.close_triggers)
 
     # -- towards the goal ----------------------------------------------------------------------------------------
 
@@ -96,6 +106,7 @@ class Lifecycle:
             self.board.leaving[unit.name] = None
         if unit.goal and (unit.running or unit.left):
             unit.given_up = remains_reason(self.board.now_s)
+            self.close_triggers(unit)
             self.board.look(unit)
         elif unit.goal:
             self._want(unit)
@@ -164,8 +175,10 @@ class Lifecycle:
         if self._may_stay(unit):
             self.board.release(unit)
             self.board.move(unit, Step.KEPT, self.starting.up_reason(unit))
-        elif unit.goal and unit.index and not unit.bouncing:
-            unit.bouncing = unit.wish  # it was starting, so it cannot simply stay; who depends on it need not stop
+            await_health(self.board, unit)
+            watch_health(self.board, unit)
+        elif unit.goal and not unit.bouncing and (unit.index or _has_died(unit)):
+            unit.bouncing = unit.wish  # it was starting, or died, so it cannot simply stay; its dependents may
             self.stopping.go(unit)
         elif not unit.holders or unit.bouncing:
             self.stopping.go(unit)
@@ -173,7 +186,8 @@ class Lifecycle:
     def _may_stay(self, unit: Unit) -> bool:
         """Wanted again before anything was done to stop it, and all that it depends on is still there?"""
         is_provided = unit.service.kind is not Kind.VIRTUAL or unit.ready > 0
-        return unit.goal and not unit.bouncing and unit.index == 0 and not unit.unmet and is_provided
+        is_whole = unit.index == 0 and not _has_died(unit)
+        return unit.goal and not unit.bouncing and is_whole and not unit.unmet and is_provided
 
     def _leave_backoff(self, unit: Unit) -> None:
         self.board.emit(DisarmTimer(unit.name, TimerKind.RESPAWN))
@@ -226,7 +240,9 @@ class Lifecycle:
             self.stopping.on_end(unit, role, reason, succeeded)
 
     def on_unhealthy(self, unit: Unit, event: events.Unhealthy) -> None:
-        """It runs, but it does not do its work any more: as if it had crashed."""
+        """It runs, but does not do its work any more: as if it had crashed. Only who is looked after can be unwell."""
+        if unit.service.health is None and unit.service.watchdog_s is None:
+            return
         why = Reason(Cause.UNHEALTHY, self.board.now_s, text=event.text)
         self._end(unit, judge(unit.service, why, False, unit.budget, self.board.now_s), why)
 
@@ -253,7 +269,7 @@ class Lifecycle:
             verdict = Verdict(Next.GIVE_UP, why)  # a shutdown ends: what has failed to do its part then is left out
         disarm(self.board, unit, TimerKind.START)
         disarm(self.board, unit, TimerKind.HEALTHY)
-        self.board.emit(UnwatchReadiness(unit.name))
+        unwatch_start(self.board, unit)
         unwatch_health(self.board, unit)
         if unit.service.kind.is_trigger:
             self.board.emit(Disarm(unit.name))
@@ -276,7 +292,7 @@ class Lifecycle:
         finished = verdict.next is Next.FINISH
         self._fail_over(unit)
         if not finished:
-            self._close_triggers(unit)
+            self.close_triggers(unit)
         unit.given_up, unit.finished = verdict.reason, finished
         self.board.move(unit, Step.ENDED if finished else Step.GAVE_UP, verdict.reason)
 
@@ -295,11 +311,13 @@ class Lifecycle:
             reason = unit.stop_reason
         self.board.move(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
 
-    def _close_triggers(self, unit: Unit) -> None:
+    def close_triggers(self, unit: Unit) -> None:
         """What it was to serve is refused from now on: clients would wait for ever, or start it again and again."""
         for suffix in (TRIGGERS[Kind.SOCKET], TRIGGERS[Kind.WATCH]):
             trigger = self.board.units.get(unit.name + suffix)
-            if trigger is not None and trigger.service.activates == unit.name and trigger.given_up is None:
+            if trigger is None or trigger.service.activates != unit.name or trigger.desired is Desired.DOWN:
+                continue
+            if trigger.given_up is None:
                 trigger.given_up = Reason(Cause.ACTIVATES_FAILED, self.board.now_s, of=unit.name)
                 self.board.look(trigger)
 
@@ -358,7 +376,8 @@ class Lifecycle:
             unit.deadline_s = None
             self._want(unit)
         elif event.kind is TimerKind.HEALTHY and unit.state is UnitState.UP:
-            unit.budget = Budget()
+            if unit.budget.streak:  # a trigger counts something else
+                unit.budget = Budget()
         elif event.kind is TimerKind.IDLE and unit.state is UnitState.WAITING:
             self.starting.stop_idling(unit)
             if unit.goal and not unit.unmet:
@@ -375,3 +394,8 @@ class Lifecycle:
         limit_s = unit.service.start_timeout_s
         why = Reason(Cause.START_TIMEOUT, self.board.now_s, text=unit.reason.text, limit_s=limit_s)
         self._fail_start(unit, why)
+
+
+def _has_died(unit: Unit) -> bool:
+    """Is this a daemon whose main process is gone, though nobody has ended it?"""
+    return unit.service.kind.is_daemon and Role.MAIN not in unit.running

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linit.engine.board import Board
-from linit.engine.effects import ArmTimer, DisarmTimer, Spawn, Told, UnwatchHealth
+from linit.engine.effects import ArmTimer, DisarmTimer, Spawn, Told, UnwatchHealth, UnwatchReadiness, WatchHealth
 from linit.engine.events import TimerKind
 from linit.engine.unit import Unit
 from linit.model.service import Command
@@ -31,6 +31,24 @@ def disarm(board: Board, unit: Unit, kind: TimerKind) -> None:
 def tell(board: Board, unit: Unit, text: str) -> None:
     """Have a person read something that is no change of state."""
     board.emit(Told(unit.name, text, board.now_s))
+
+
+def unwatch_start(board: Board, unit: Unit) -> None:
+    """The start is over: no answer is awaited that it would have gone on with."""
+    unit.checking = unit.searching = False
+    board.emit(UnwatchReadiness(unit.name))
+
+
+def watch_health(board: Board, unit: Unit) -> None:
+    """It is up: is it well, too?"""
+    if unit.service.health is not None or unit.service.watchdog_s is not None:
+        board.emit(WatchHealth(unit.service))
+
+
+def await_health(board: Board, unit: Unit) -> None:
+    """After some time up its respawns are forgotten."""
+    if unit.budget.streak:
+        board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
 
 
 def unwatch_health(board: Board, unit: Unit) -> None:

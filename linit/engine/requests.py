@@ -107,6 +107,11 @@ class Ledger:
         """Owe an answer that comes with the end of the reload command of `name`."""
         self._reloads.setdefault(name, []).append(pending)
 
+    @property
+    def reloading(self) -> Iterable[str]:
+        """The services of which somebody waits for the end of a reload."""
+        return self._reloads.keys()
+
     def reload_ended(self, name: str, outcome: Outcome, text: str) -> Iterator[Answer]:
         """The reload command of `name` ended, or never will."""
         for pending in self._reloads.pop(name, []):

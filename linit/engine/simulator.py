@@ -16,43 +16,12 @@ from typing import Final
 
 from linit.engine import effects, events
 from linit.engine.engine import Engine
-from linit.model.service import Kind, Plan, ReadinessKind, Service
+from linit.engine.simulated import FAILURE, SPAWN_S, Attended, Behaviour, Process
+from linit.model.service import Kind, Plan, Service
 from linit.model.state import Outcome, Role, UnitState
 
-SPAWN_S: Final = 0.001
 FIRST_PID: Final = 100
 ONLY: Final = {effects.To.MAIN: Role.MAIN, effects.To.RELOAD: Role.RELOAD}
-FAILURE: Final = 1 << 8  # a wait status: exited with status 1
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """What the processes of a service do. Times in seconds from the spawn (stop: from the signal)."""
-
-    takes_s: float = 0.1  # until ready, or until a command ends
-    status: int = 0  # the wait status with which commands and a oneshot's main command end
-    spawn_error: str = ""  # the main command cannot be executed
-    never_ready: bool = False
-    readiness_error: str = ""  # after `takes_s` it is certain that it will never be ready, and why
-    dies_after_s: float | None = None  # the main process of a `process` service ends by itself
-    death: int = FAILURE  # its wait status then
-    stop_s: float = 0.05
-    ignores_term: bool = False
-    unkillable: bool = False
-    leaves_child: bool = False  # another process outlives the main one until it is killed
-    emptied_late_s: float = 0.0  # how late it is noticed that none of its processes is left
-    condition: str = ""  # of its `when`: which is not met
-    no_main: str = ""  # of a forking service: why its daemon is not found
-    unwell_after_s: float | None = None  # since it is up: its health check has failed too often
-
-
-@dataclass(slots=True)
-class Process:
-    """A simulated process. `role` None: a child that outlives its parent."""
-
-    pid: int
-    name: str
-    role: Role | None
 
 
 @dataclass(slots=True)
@@ -70,11 +39,11 @@ class Simulator:
     answers: dict[int, list[effects.Answer]] = field(default_factory=dict)
     finished: list[effects.AllDown] = field(default_factory=list)
     engine: Engine = field(init=False)
+    attended: Attended = field(init=False)
     processes: dict[int, Process] = field(default_factory=dict)
     handled: int = 0
     keep_trace: bool = True
     last_effects: tuple[effects.Effect, ...] = ()
-    armed: dict[str, None] = field(default_factory=dict)  # triggers
     _queue: list[tuple[float, int, Callable[[], events.Event | None]]] = field(default_factory=list)
     _serial: itertools.count[int] = field(default_factory=itertools.count)
     _stale: set[int] = field(default_factory=set)  # timers in the queue that were disarmed
@@ -86,6 +55,7 @@ class Simulator:
 
     def __post_init__(self) -> None:
         self.engine = Engine(self.plan)
+        self.attended = Attended(self)
 
     # -- what a person does --------------------------------------------------------------------------------------
 
@@ -136,11 +106,6 @@ class Simulator:
         found = [process for process in self.processes.values() if process.name == caller and process.role]
         return found[-1] if found else None
 
-    def trigger(self, name: str, text: str = "a client") -> None:
-        """A trigger sees what it waits for, if it is armed."""
-        if name in self.armed:
-            self.tell(events.Triggered(name, text))
-
     def load(self, plan: Plan, *, start_enabled: bool = True, by: str = "tester") -> int:
         """Replace the plan now; the answer lands in `answers[id]`."""
         number = self._number()
@@ -170,7 +135,7 @@ class Simulator:
     def end(self, name: str, status: int) -> None:
         """All processes of a service end now, whoever or whatever ended them: also those that could not be killed."""
         for process in [each for each in self.processes.values() if each.name == name]:
-            event = self._exit(process, status)
+            event = self.exit(process, status)
             if event is not None:
                 self.tell(event)
 
@@ -224,7 +189,8 @@ class Simulator:
 
     # -- the world -----------------------------------------------------------------------------------------------
 
-    def _after(self, delay_s: float, make: Callable[[], events.Event | None]) -> int:
+    def after(self, delay_s: float, make: Callable[[], events.Event | None]) -> int:
+        """Have something happen later; the number of that in the queue."""
         serial = next(self._serial)
         heapq.heappush(self._queue, (self.now_s + delay_s, serial, make))
         return serial
@@ -237,19 +203,7 @@ class Simulator:
                 self._signal(effect.name, effect.signal, ONLY.get(effect.to))
             case effects.KillAll():
                 self._signal(effect.name, signal.SIGKILL)
-                self._after(self.behaviour(effect.name).emptied_late_s, lambda: self._emptied(effect.name))
-            case effects.WatchReadiness():
-                self._watch(effect.service)
-            case effects.FindMain():
-                self._find_main(effect.service.name)
-            case effects.CheckConditions():
-                self._check_conditions(effect.service.name)
-            case effects.WatchHealth():
-                self._watch_health(effect.service.name)
-            case effects.Arm():
-                self._arm_trigger(effect.service.name)
-            case effects.Disarm():
-                self.armed.pop(effect.name, None)
+                self.after(self.behaviour(effect.name).emptied_late_s, lambda: self._emptied(effect.name))
             case effects.ArmTimer():
                 self._arm(effect.name, effect.kind, effect.delay_s)
             case effects.DisarmTimer():
@@ -262,7 +216,7 @@ class Simulator:
             case effects.AllDown():
                 self.finished.append(effect)
             case _:
-                pass
+                self.attended.perform(effect)
 
     def _arm(self, name: str, kind: events.TimerKind, delay_s: float) -> None:
         def fire() -> events.Event | None:
@@ -270,16 +224,16 @@ class Simulator:
             return events.TimerFired(name, kind)
 
         self._forget_timer(name, kind)
-        self._timers[name, kind] = self._after(delay_s, fire)
+        self._timers[name, kind] = self.after(delay_s, fire)
 
     def _let_go_on(self, number: int) -> None:
         """The process that waited for this answer does now what it had put off."""
         pid = self._askers.pop(number, None)
         if pid is not None and pid not in self._askers.values():
             for make in self._put_off.pop(pid, ()):
-                self._after(0.0, make)
+                self.after(0.0, make)
 
-    def _of_its_own(
+    def of_its_own(
         self, process: Process, make: Callable[[], events.Event | None]
     ) -> Callable[[], events.Event | None]:
         """What a process does by itself: not while it waits for an answer."""
@@ -305,88 +259,42 @@ class Simulator:
     def _spawn(self, effect: effects.Spawn) -> None:
         name, role = effect.service.name, effect.role
         behaviour = self.behaviour(name)
-        if behaviour.spawn_error and role is Role.MAIN:
-            self._after(SPAWN_S, lambda: events.SpawnFailed(name, role, behaviour.spawn_error))
+        if behaviour.spawn_error and role in (Role.MAIN, Role.RELOAD):
+            self.after(SPAWN_S, lambda: events.SpawnFailed(name, role, behaviour.spawn_error))
             return
-        process = Process(FIRST_PID + next(self._serial), name, role)
-        self.processes[process.pid] = process
+        process = self.new_process(name, role)
 
         def started() -> events.Event | None:
             return events.Spawned(name, role, process.pid) if process.pid in self.processes else None
 
-        self._after(SPAWN_S, started)
+        self.after(SPAWN_S, started)
         if effect.service.kind is Kind.FORKING and role is Role.MAIN:
-            end = self._of_its_own(process, lambda: self._go_to_background(process, behaviour.status))
-            self._after(SPAWN_S + behaviour.takes_s, end)
+            end = self.of_its_own(process, lambda: self.go_to_background(process, behaviour.status))
+            self.after(SPAWN_S + behaviour.takes_s, end)
         elif effect.service.kind is not Kind.PROCESS or role is not Role.MAIN:
-            end = self._of_its_own(process, lambda: self._exit(process, behaviour.status))
-            self._after(SPAWN_S + behaviour.takes_s, end)
+            end = self.of_its_own(process, lambda: self.exit(process, behaviour.status))
+            self.after(SPAWN_S + behaviour.takes_s, end)
         elif behaviour.dies_after_s is not None:
-            self._after(SPAWN_S + behaviour.dies_after_s, lambda: self._exit(process, behaviour.death))
+            self.after(SPAWN_S + behaviour.dies_after_s, lambda: self.exit(process, behaviour.death))
         if behaviour.leaves_child and role is Role.MAIN:
-            child = Process(FIRST_PID + next(self._serial), name, None)
-            self.processes[child.pid] = child
+            self.new_process(name, None)
 
-    def _go_to_background(self, process: Process, status: int) -> events.Event | None:
+    def new_process(self, name: str, role: Role | None) -> Process:
+        """One more process of a service."""
+        unit = self.engine.units.get(name)
+        process = Process(FIRST_PID + next(self._serial), name, role, unit.run_at_s if unit is not None else None)
+        self.processes[process.pid] = process
+        return process
+
+    def main_of(self, name: str) -> Process | None:
+        """The main process of a service."""
+        return next((each for each in self.processes.values() if each.name == name and each.role is Role.MAIN), None)
+
+    def go_to_background(self, process: Process, status: int) -> events.Event | None:
         """The command of a forking service ends; with success, a daemon of it remains."""
         if status == 0 and process.pid in self.processes:
-            daemon = Process(FIRST_PID + next(self._serial), process.name, None)
-            self.processes[daemon.pid] = daemon
-        return self._exit(process, status)
-
-    def _find_main(self, name: str) -> None:
-        behaviour = self.behaviour(name)
-        daemon = next((each for each in self.processes.values() if each.name == name and each.role is None), None)
-
-        def found() -> events.Event | None:
-            if behaviour.no_main or daemon is None or daemon.pid not in self.processes:
-                return events.ReadinessFailed(name, behaviour.no_main or "its command ended and left no process")
-            daemon.role = Role.MAIN
-            if behaviour.dies_after_s is not None:
-                self._after(behaviour.dies_after_s, lambda: self._exit(daemon, behaviour.death))
-            return events.MainFound(name, daemon.pid)
-
-        self._after(SPAWN_S, found)
-
-    def _check_conditions(self, name: str) -> None:
-        self._after(SPAWN_S, lambda: events.ConditionsChecked(name, self.behaviour(name).condition))
-
-    def _watch_health(self, name: str) -> None:
-        behaviour = self.behaviour(name)
-        main = self.engine.units[name].pids.get(Role.MAIN)
-        if behaviour.unwell_after_s is None or main is None:
-            return
-
-        def unwell() -> events.Event | None:
-            return events.Unhealthy(name, "its health check failed 3 times") if main in self.processes else None
-
-        self._after(behaviour.unwell_after_s, unwell)
-
-    def _arm_trigger(self, name: str) -> None:
-        error = self.behaviour(name).spawn_error
-
-        def armed() -> events.Event:
-            if error:
-                return events.SpawnFailed(name, Role.MAIN, error)
-            self.armed[name] = None
-            return events.Ready(name)
-
-        self._after(SPAWN_S, armed)
-
-    def _watch(self, service: Service) -> None:
-        behaviour = self.behaviour(service.name)
-        main = next((p for p in self.processes.values() if p.name == service.name and p.role is Role.MAIN), None)
-        if main is None or behaviour.never_ready or service.readiness.kind is ReadinessKind.NONE:
-            return
-
-        def ready() -> events.Event | None:
-            if main.pid not in self.processes:
-                return None
-            if behaviour.readiness_error:
-                return events.ReadinessFailed(service.name, behaviour.readiness_error)
-            return events.Ready(service.name)
-
-        self._after(behaviour.takes_s, self._of_its_own(main, ready))
+            self.new_process(process.name, None)
+        return self.exit(process, status)
 
     def _signal(self, name: str, number: int, only: Role | None = None) -> None:
         behaviour = self.behaviour(name)
@@ -394,20 +302,23 @@ class Simulator:
             return
         unit = self.engine.units.get(name)
         if unit is not None and number == unit.service.reload_signal:
+            if unit.service.reload_notifies and not behaviour.never_ready:
+                self.attended.reread(name)
             return  # handled, and survived
         if number != signal.SIGKILL and behaviour.ignores_term:
             return
         delay_s = SPAWN_S if number == signal.SIGKILL else behaviour.stop_s
         for process in list(self.processes.values()):
             if process.name == name and only in (None, process.role):
-                self._after(delay_s, lambda process=process: self._exit(process, number))  # type: ignore[misc]
+                self.after(delay_s, lambda process=process: self.exit(process, number))  # type: ignore[misc]
 
-    def _exit(self, process: Process, status: int) -> events.Event | None:
+    def exit(self, process: Process, status: int) -> events.Event | None:
+        """A process ends; what the engine is told of it."""
         if self.processes.pop(process.pid, None) is None:
             return None
         for number in [number for number, pid in self._locks.items() if pid == process.pid]:
             del self._locks[number]
-            self._after(0.0, lambda number=number: events.LockReleased(number))  # type: ignore[misc]
+            self.after(0.0, lambda number=number: events.LockReleased(number))  # type: ignore[misc]
         if process.role is None:
             return self._emptied(process.name)
         return events.Exited(process.name, process.role, status, left=self.is_populated(process.name))
@@ -421,3 +332,5 @@ class Simulator:
 
 
 WELL_BEHAVED: Final = Behaviour()
+
+__all__ = ["FAILURE", "SPAWN_S", "Behaviour", "Process", "Simulator"]

@@ -11,10 +11,10 @@ from typing import Final
 from linit.engine import events
 from linit.engine.board import Board
 from linit.engine.edges import provides
-from linit.engine.effects import Arm, ArmTimer, CheckConditions, FindMain, WatchHealth, WatchReadiness
+from linit.engine.effects import Arm, CheckConditions, FindMain, WatchReadiness
 from linit.engine.events import TimerKind
 from linit.engine.links import PROCESSLESS
-from linit.engine.orders import arm, disarm, spawn, tell
+from linit.engine.orders import arm, await_health, disarm, spawn, tell, watch_health
 from linit.engine.transitions import Step
 from linit.engine.unit import Unit
 from linit.model.reason import Cause, Reason
@@ -93,7 +93,7 @@ class Starting:
     def _begin_start(self, unit: Unit) -> None:
         unit.began_at_s = unit.run_at_s = self.board.now_s
         unit.index = 0
-        unit.left = unit.found = False
+        unit.left = unit.found = unit.checking = unit.searching = False
         unit.verdict = None
         unit.deadline_s = None
         self.board.move(unit, Step.MET, self._step_reason("starting"))
@@ -107,14 +107,16 @@ class Starting:
             self.board.emit(Arm(unit.service))
         elif unit.service.when:
             unit.reason = self._step_reason(CHECKS)
+            unit.checking = True
             self.board.emit(CheckConditions(unit.service))
         else:
             self._run_pre(unit)
 
     def on_conditions(self, unit: Unit, event: events.ConditionsChecked) -> None:
         """It is known whether the conditions are met. If not, it is no failure that the unit is down."""
-        if unit.running or unit.index or not unit.service.when:
+        if not unit.checking:
             return  # it is under way already: an answer too many
+        unit.checking = False
         if event.text:
             self._finish(unit, Reason(Cause.CONDITION, self.board.now_s, text=event.text))
         else:
@@ -143,10 +145,8 @@ class Starting:
     def _is_up(self, unit: Unit) -> None:
         disarm(self.board, unit, TimerKind.START)
         unit.start_duration_s = self.board.now_s - unit.began_at_s
-        if unit.budget.streak:
-            self.board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
-        if unit.service.health is not None or unit.service.watchdog_s is not None:
-            self.board.emit(WatchHealth(unit.service))
+        await_health(self.board, unit)
+        watch_health(self.board, unit)
         self.board.move(unit, Step.READY, self.up_reason(unit), unit.start_duration_s)
         if unit.service.kind is Kind.ONESHOT and not unit.service.remains:
             self._finish(unit, Reason(Cause.EXITED, self.board.now_s, status=0))
@@ -174,14 +174,14 @@ class Starting:
 
     def on_main_found(self, unit: Unit, event: events.MainFound) -> None:
         """The main process is another one than the command that was spawned."""
-        is_found = Role.MAIN not in unit.running
-        if is_found and (unit.service.kind is not Kind.FORKING or unit.state is not UnitState.STARTING):
-            return
-        unit.running.add(Role.MAIN)
-        unit.pids[Role.MAIN] = event.pid
-        unit.found = True
-        if is_found:
+        if unit.searching:
+            unit.searching = False
+            unit.found = True
+            unit.running.add(Role.MAIN)
+            unit.pids[Role.MAIN] = event.pid
             self._await_readiness(unit)
+        elif Role.MAIN in unit.running and not _is_launcher(unit):
+            unit.pids[Role.MAIN] = event.pid
 
     def _await_readiness(self, unit: Unit) -> None:
         if unit.service.readiness.kind is ReadinessKind.NONE:
@@ -196,7 +196,7 @@ class Starting:
         if unit.service.kind.is_trigger and Role.MAIN in unit.running:
             unit.running.discard(Role.MAIN)
             self._is_up(unit)
-        elif Role.MAIN in unit.running and Role.POST not in unit.running:
+        elif Role.MAIN in unit.running and Role.POST not in unit.running and not _is_launcher(unit):
             self._run_post(unit)
 
     def on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
@@ -206,6 +206,7 @@ class Starting:
             self._fail(unit, reason)
         elif role is Role.MAIN and unit.service.kind is Kind.FORKING:
             unit.reason = self._step_reason(SEARCHES)
+            unit.searching = True
             self.board.emit(FindMain(unit.service))
         elif role is Role.PRE:
             unit.index += 1
@@ -214,3 +215,8 @@ class Starting:
             self._run_post(unit)
         else:
             self._run_post(unit, unit.index + 1)
+
+
+def _is_launcher(unit: Unit) -> bool:
+    """Is its main process the command of a forking service, which is to end?"""
+    return unit.service.kind is Kind.FORKING and not unit.found

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Final
 
 from linit.engine.board import Board
-from linit.engine.effects import Disarm, KillAll, Signal, To, UnwatchReadiness
+from linit.engine.effects import Disarm, KillAll, Signal, To
 from linit.engine.events import TimerKind
-from linit.engine.orders import arm, disarm, limit_of, spawn, tell, unwatch_health
+from linit.engine.orders import arm, disarm, limit_of, spawn, tell, unwatch_health, unwatch_start
 from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
@@ -27,16 +27,17 @@ TERM_ONCE: Final = (StopStep(signal.SIGTERM, FOREVER_S),)
 
 
 class Stopping:
-    """Takes units down. `on_stopped` is called when nothing of one is left."""
+    """Takes units down. `on_stopped` is called when nothing of one is left, `on_abandoned` when something stays."""
 
-    def __init__(self, board: Board, on_stopped: Callable[[Unit], None]) -> None:
+    def __init__(self, board: Board, on_stopped: Callable[[Unit], None], on_abandoned: Callable[[Unit], None]) -> None:
         self.board = board
         self._on_stopped = on_stopped
+        self._on_abandoned = on_abandoned
 
     def begin(self, unit: Unit, reason: Reason) -> None:
         """The stop begins, with waiting for dependents."""
         unit.stop_reason = reason
-        self.board.emit(UnwatchReadiness(unit.name))
+        unwatch_start(self.board, unit)
         disarm(self.board, unit, TimerKind.START)
         disarm(self.board, unit, TimerKind.HEALTHY)
         unwatch_health(self.board, unit)
@@ -123,6 +124,7 @@ class Stopping:
         unit.verdict = None
         limit_s = self.board.now_s - unit.began_at_s
         unit.given_up = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=limit_s)
+        self._on_abandoned(unit)
         self.board.move(unit, Step.GAVE_UP, unit.given_up)
 
     def took_too_long(self, unit: Unit) -> None:

@@ -65,6 +65,8 @@ class Unit:
     ready: int = 0  # of a virtual name: providers that are up
     running: set[Role] = field(default_factory=set)  # commands ordered and not yet ended
     left: bool = False  # other processes of it remain
+    checking: bool = False  # the answer to CheckConditions is due
+    searching: bool = False  # that to FindMain is
     found: bool = False  # the main process is not the command that was spawned: a daemon in the background
     terminal: str = ""  # that it has to itself while it starts
     index: int = 0  # of the pre, post or stop command that runs

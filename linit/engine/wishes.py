@@ -153,6 +153,11 @@ def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[s
     return free
 
 
+def is_of_use(unit: Unit) -> bool:
+    """Is it desired, and has it not done its work already? What has done it needs nothing any more."""
+    return unit.desired is Desired.UP and not unit.finished
+
+
 def _pulled_by(name: str, units: Mapping[str, Unit], links: Links) -> Iterator[str]:
     """What a wish for `name` can have become a wish for: of a virtual name any provider."""
     for dependency in links.pulled(name):
@@ -166,7 +171,7 @@ def _is_pulled(name: str, units: Mapping[str, Unit], links: Links) -> bool:
     for other, edge in links.dependents(name):
         if other not in units:
             continue
-        if edge.kind.pulls and units[other].desired is Desired.UP:
+        if edge.kind.pulls and is_of_use(units[other]):
             return True
         if edge.kind is EdgeKind.PROVIDED_BY and units[other].ready == provides(units[name].view):
             is_asked_for = units[other].desired is Desired.UP and units[other].wish.cause is not Cause.PULLED_IN

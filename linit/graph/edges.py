@@ -14,11 +14,14 @@ from linit.definitions import Definitions
 from linit.definitions.definition import Definition
 from linit.definitions.nearest import suggestion
 from linit.model.place import Fault, Place, Severity
-from linit.model.service import Dependency, EdgeKind, Kind
+from linit.model.service import Condition, ConditionKind, Dependency, EdgeKind, Kind, Service
 
 SYSINIT: Final = "sysinit"
+LOCALMOUNT: Final = "localmount"
+KERNEL_FOLDERS: Final = ("/run/", "/dev/", "/proc/", "/sys/")  # there before anything is mounted by linit
 SUGGESTIONS_MAX: Final = 200  # comparing a name with all others is slow where there are thousands
 NOT_EARLY: Final = Place("implied: starts after sysinit unless early: true")
+ON_DISK: Final = Place("implied: a trigger with a path on a disk starts after localmount")
 
 
 @dataclass(slots=True)
@@ -54,7 +57,7 @@ class _Connection:
         for each in usable:
             self.add_before(each)
         self.add_virtual()
-        self.add_order_after_sysinit(usable)
+        self.add_implied_order(usable)
 
     def add_providers(self, definition: Definition) -> None:
         """A broken provider is one too: what needs the name then fails at run time, naming it."""
@@ -167,10 +170,40 @@ class _Connection:
             for provider, place in providers:
                 self.add(name, Dependency(EdgeKind.PROVIDED_BY, provider, place))
 
-    def add_order_after_sysinit(self, usable: Iterable[Definition]) -> None:
-        """Each process and oneshot that is not early starts after sysinit, where there is one."""
-        if SYSINIT not in self.defined:
-            return
+    def add_implied_order(self, usable: Iterable[Definition]) -> None:
+        """What runs or starts something starts after sysinit, unless it is early; a trigger with a path on a disk after
+        that is mounted; a service with a condition on another one after that."""
         for definition in usable:
-            if definition.service.kind in (Kind.PROCESS, Kind.ONESHOT) and not definition.is_early:
-                self.add(definition.name, Dependency(EdgeKind.AFTER, SYSINIT, NOT_EARLY, implied=True))
+            service = definition.service
+            is_late = (service.kind.runs or service.kind.is_trigger) and not definition.is_early
+            if is_late and SYSINIT in self.defined:
+                self.add(service.name, Dependency(EdgeKind.AFTER, SYSINIT, NOT_EARLY, implied=True))
+            if LOCALMOUNT in self.defined and any(not path.startswith(KERNEL_FOLDERS) for path in _paths(service)):
+                self.add(service.name, Dependency(EdgeKind.AFTER, LOCALMOUNT, ON_DISK, implied=True))
+            for condition in service.when:
+                if condition.kind is ConditionKind.SERVICE:
+                    self.add_condition(service.name, condition)
+
+    def add_condition(self, owner: str, condition: Condition) -> None:
+        """What is looked at must have been decided, if it is being started, too."""
+        on = condition.value
+        if on == owner or on not in self.names:
+            found = f"'{on}', the service itself" if on == owner else f"'{on}'"
+            met = "always" if condition.negated else "never"
+            hint = "; ".join(
+                each for each in (f"the condition is {met} met", "" if on == owner else self.hint(on)) if each
+            )
+            expected = "another service" if on == owner else "a defined service"
+            self.made.faults.append(Fault(Severity.NOTE, condition.place, "when", found, expected, hint, owner))
+        else:
+            self.add(owner, Dependency(EdgeKind.AFTER, on, condition.place, implied=True))
+
+
+def _paths(service: Service) -> Iterator[str]:
+    """Where a trigger makes sockets, looks, or keeps its stamp."""
+    if not service.kind.is_trigger:
+        return
+    yield from (each.address for each in service.listen if each.address.startswith("/"))
+    yield from (each.path for each in service.watch)
+    if service.schedule is not None and service.schedule.persistent:
+        yield "/var/"

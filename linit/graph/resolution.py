@@ -138,7 +138,8 @@ class _Resolving:
         prefer = self.preferred()
         for definition in self.definitions.services:
             service = definition.service
-            kind, texts = self.broken.get(service.name, (service.broken, service.broken_by))
+            why = self.broken.get(service.name) or self.broken.get(service.activates)
+            kind, texts = why or (service.broken, service.broken_by)
             yield (
                 service.name,
                 replace(

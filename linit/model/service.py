@@ -373,6 +373,16 @@ class Service:
     activates: str = ""  # of a trigger: the service that it starts
     when: tuple[Condition, ...] = ()
 
+    @property
+    def runs(self) -> bool:
+        """Does it run commands, be it for each connection?"""
+        return self.kind.runs or self.run is not None
+
+    @property
+    def starts(self) -> bool:
+        """Is it a trigger that starts its service, and does not only keep its sockets open?"""
+        return bool(self.activates) and (self.kind is not Kind.SOCKET or any(each.on_demand for each in self.listen))
+
 
 @dataclass(frozen=True, slots=True)
 class CutEdge:

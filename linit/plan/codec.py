@@ -127,7 +127,8 @@ class Stored:
 
 def summary_of(plan: Plan) -> Summary:
     """What `plan` holds."""
-    services = sum(service.kind is not Kind.VIRTUAL for service in plan.services)
+    written = (each for each in plan.services if each.kind is not Kind.VIRTUAL and not each.activates)
+    services = sum(1 for _ in written)
     return Summary(services, {each: sum(fault.severity is each for fault in plan.faults) for each in Severity})
 
 

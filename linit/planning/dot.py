@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from linit.model.service import Kind
-from linit.planning.drawing import Drawing, Standing
+from linit.planning.drawing import STARTS, Drawing, Standing
 
 EDGES: Final = {  # by kind
     "need": "color=black",
@@ -15,6 +15,7 @@ EDGES: Final = {  # by kind
     "use": "color=blue, style=dashed",
     "after": "color=gray, style=dotted",
     "provided_by": "color=darkgreen",
+    STARTS: "color=purple, arrowhead=vee, constraint=false",
     "conflicts": "color=orange, dir=both, arrowhead=tee, arrowtail=tee, constraint=false",
 }
 STANDINGS: Final = {
@@ -25,10 +26,14 @@ STANDINGS: Final = {
 }
 SHAPES: Final = {
     Kind.PROCESS: "box",
+    Kind.FORKING: "box, peripheries=2",
     Kind.ONESHOT: "box, style=rounded",
     Kind.TARGET: "hexagon",
     Kind.RUNLEVEL: "doubleoctagon",
     Kind.VIRTUAL: "ellipse, style=dashed",
+    Kind.SOCKET: "cds",
+    Kind.TIMER: "circle",
+    Kind.WATCH: "note",
 }
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import networkx as nx
 
@@ -17,6 +18,8 @@ from linit.definitions import Definitions
 from linit.graph.edges import connect
 from linit.model.service import Dependency, EdgeKind, Kind, Plan
 from linit.planning.world import UnknownName
+
+STARTS: Final = "starts"  # the kind of an edge that is no dependency: from a trigger to its service
 
 
 class Standing(enum.Enum):
@@ -30,7 +33,7 @@ class Standing(enum.Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Edge:
-    """`owner` depends on `on`."""
+    """`owner` depends on `on`, or starts it."""
 
     owner: str
     on: str
@@ -72,14 +75,13 @@ class Drawing:
 
 def is_order(edge: Edge) -> bool:
     """Does the edge say what starts first?"""
-    return edge.standing in (Standing.KEPT, Standing.DEAD) and edge.kind != EdgeKind.CONFLICTS.value
+    return edge.standing in (Standing.KEPT, Standing.DEAD) and edge.kind not in (EdgeKind.CONFLICTS.value, STARTS)
 
 
 def of(definitions: Definitions, plan: Plan, with_implied: bool = False) -> Drawing:
     """All that was defined. `with_implied`: also the order after sysinit that every service has."""
     nodes = {
-        service.name: Node(service.name, service.kind, service.description, service.broken)
-        for service in plan.services
+        service.name: Node(service.name, service.kind, service.description, service.broken) for service in plan.services
     }
     found = {(service.name, edge): Standing.KEPT for service in plan.services for edge in service.dependencies}
     found |= {(cut.owner, cut.dependency): Standing.CUT for cut in plan.cuts}
@@ -92,6 +94,11 @@ def of(definitions: Definitions, plan: Plan, with_implied: bool = False) -> Draw
         for (owner, edge), standing in found.items()
         if edge.on in nodes and (with_implied or not (edge.implied and edge.kind is EdgeKind.AFTER))
     ]
+    drawn += [
+        Edge(service.name, service.activates, STARTS, Standing.KEPT, str(service.place))
+        for service in plan.services
+        if service.activates in nodes and not service.broken and service.starts
+    ]
     return Drawing(nodes, tuple(sorted(set(drawn), key=lambda each: (each.owner, each.kind, each.on, each.place))))
 
 
@@ -99,9 +106,7 @@ def _loops(dead: Iterable[tuple[str, Dependency]]) -> dict[str, int]:
     """Of each member of a loop of hard edges that are not in force, the number of the loop."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_edges_from((owner, edge.on) for owner, edge in dead if _can_loop(edge))
-    return {
-        name: number for number, members in enumerate(nx.strongly_connected_components(graph)) for name in members
-    }
+    return {name: number for number, members in enumerate(nx.strongly_connected_components(graph)) for name in members}
 
 
 def _can_loop(edge: Dependency) -> bool:

@@ -72,11 +72,14 @@ def joined(
 
 
 def failing(service: Service, behaviour: Behaviour, status: int) -> Behaviour:
-    """The same processes with a start that fails: commands end with `status`, a daemon before it is ready.
+    """The same processes with a start that fails: commands end with `status`, a daemon before it is ready; a trigger
+    cannot be armed.
 
     A process without `ready` is up as soon as it runs; it ends at once.
     """
-    if service.kind is Kind.ONESHOT or service.pre:
+    if service.kind.is_trigger:
+        return replace(behaviour, spawn_error=f"it failed with status {status}")
+    if service.kind in (Kind.ONESHOT, Kind.FORKING) or service.pre:
         return replace(behaviour, status=status << 8)
     lives_s = behaviour.takes_s if says_when_ready(service) else 0.0
     return replace(behaviour, never_ready=True, dies_after_s=lives_s, death=status << 8)
@@ -84,10 +87,11 @@ def failing(service: Service, behaviour: Behaviour, status: int) -> Behaviour:
 
 def steps(service: Service) -> int:
     """How many steps of a start take time. A process without `ready` is up as soon as it runs."""
-    if service.kind not in (Kind.PROCESS, Kind.ONESHOT):
+    if not service.kind.runs:
         return 0
-    waits_for_main = service.kind is Kind.ONESHOT or says_when_ready(service)
-    return len(service.pre) + len(service.post) + waits_for_main
+    ends = service.kind in (Kind.ONESHOT, Kind.FORKING)
+    is_awaited = service.kind is not Kind.ONESHOT and says_when_ready(service)
+    return len(service.pre) + ends + is_awaited + len(service.post)
 
 
 def says_when_ready(service: Service) -> bool:

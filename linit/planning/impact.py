@@ -16,6 +16,7 @@ from typing import Final
 
 import networkx as nx
 
+from linit.engine.links import PROCESSLESS
 from linit.engine.simulator import Simulator
 from linit.engine.wishes import unneeded_after
 from linit.model.runlevel import DEFAULT_RUNLEVEL
@@ -146,7 +147,7 @@ class Booted:
 
     def _logins(self, name: str, lost: set[str]) -> Iterable[Login]:
         service = self.units[name].service
-        can_fail = service.kind in world.RUNNING_KINDS and name in self.alive
+        can_fail = service.kind not in PROCESSLESS and name in self.alive
         times_s = world.first_up_s(self._boot(failed=name)) if can_fail else world.first_up_s(self.machine)
         for login in self.logins:
             yield Login(login, login in lost, None if login == name else times_s.get(login))
@@ -156,7 +157,14 @@ class Booted:
     @cached_property
     def logins(self) -> tuple[str, ...]:
         """The services by which somebody can log in, of those that are up."""
-        return tuple(sorted(name for name in self.alive if is_login(self.units[name].service)))
+        return tuple(sorted(name for name in self.alive if self._is_login(self.units[name].service)))
+
+    def _is_login(self, service: Service) -> bool:
+        """Also the socket of one that the first client starts."""
+        target = service.activates
+        if service.kind is Kind.SOCKET and service.starts and target in self.units and target not in self.alive:
+            return is_login(self.units[target].service)
+        return is_login(service)
 
     def points(self) -> tuple[Point, ...]:
         """Each service that others are lost with; those that take the most logins, then the most services, first."""
@@ -166,8 +174,8 @@ class Booted:
             for dominator in dominators:
                 taken.setdefault(dominator, set()).add(name)
         for name, lost in taken.items():
-            if self.units[name].service.kind in world.RUNNING_KINDS:
-                running = sorted(each for each in lost if self.units[each].service.kind in world.RUNNING_KINDS)
+            if self.units[name].service.runs:
+                running = sorted(each for each in lost if self.units[each].service.runs)
                 logins = tuple(each for each in self.logins if each in lost or each == name)
                 if running:
                     found.append(Point(name, tuple(running), logins))
@@ -207,7 +215,7 @@ class Booted:
 
 
 def is_login(service: Service) -> bool:
-    """A process with a terminal of its own, or an ssh server."""
-    if service.kind is not Kind.PROCESS or service.run is None:
+    """A process with a terminal of its own, or an ssh server, which may run for each connection."""
+    if service.kind is Kind.ONESHOT or service.run is None:
         return False
     return bool(service.execution.tty) or basename(service.run.argv[0]) in SSH_SERVERS

@@ -38,20 +38,24 @@ class Resumed(Simulator):
         """The processes of a unit, and what each of them will do next."""
         began_s = unit.began_at_s if unit.state.is_moving else self.now_s
         left_s = max(began_s + durations.of(unit.name) - self.now_s, SPAWN_S) / max(_steps_left(unit), 1)
-        for role in unit.running:
+        for role in unit.running if not unit.service.kind.is_trigger else ():
             pid = unit.pids.get(role)
             process = Process(pid or next(self._serial), unit.name, role)
             self.processes[process.pid] = process
             if pid is None:  # its Spawned is still on its way
-                self._after(0.0, lambda process=process: self._spawned(process))  # type: ignore[misc]
-            if role is not Role.MAIN or unit.service.kind is not Kind.PROCESS:
-                self._after(left_s, lambda process=process: self._exit(process, 0))  # type: ignore[misc]
+                self.after(0.0, lambda process=process: self._spawned(process))  # type: ignore[misc]
+            if role is Role.MAIN and unit.service.kind is Kind.FORKING and not unit.found:
+                self.after(left_s, lambda process=process: self.go_to_background(process, 0))  # type: ignore[misc]
+            elif role is not Role.MAIN or not unit.service.kind.is_daemon:
+                self.after(left_s, lambda process=process: self.exit(process, 0))  # type: ignore[misc]
         if unit.left:
             child = next(self._serial)
             self.processes[child] = Process(child, unit.name, None)
+        self.attended.resume(unit)
         if unit.state is UnitState.STARTING and Role.MAIN in unit.pids and Role.POST not in unit.running:
-            if unit.service.kind is Kind.PROCESS and unit.service.readiness.kind is not ReadinessKind.NONE:
-                self._after(left_s, lambda: events.Ready(unit.name))
+            is_main = unit.service.kind is Kind.PROCESS or unit.found
+            if is_main and unit.service.readiness.kind is not ReadinessKind.NONE:
+                self.after(left_s, lambda: events.Ready(unit.name))
         elif unit.stop_phase in (StopPhase.SIGNALS, StopPhase.KILL):
             self._let_end(unit)
 
@@ -63,7 +67,7 @@ class Resumed(Simulator):
         """Its processes have been told to end."""
         for process in [each for each in self.processes.values() if each.name == unit.name]:
             stop_s = self.behaviour(unit.name).stop_s
-            self._after(stop_s, lambda process=process: self._exit(process, 0))  # type: ignore[misc]
+            self.after(stop_s, lambda process=process: self.exit(process, 0))  # type: ignore[misc]
 
 
 def _steps_left(unit: Unit) -> int:

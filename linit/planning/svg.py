@@ -25,15 +25,16 @@ SWEEPS: Final = 6
 STYLE: Final = """\
 text { font: 12px sans-serif; fill: #222; text-anchor: middle; dominant-baseline: central }
 text.legend { text-anchor: start }
-rect { fill: #fff; stroke: #444 }
+rect { fill: #fff; stroke: #444 } rect.socket, rect.timer, rect.watch { fill: #fbf3e0 }
 rect.runlevel { fill: #e4ecf8 } rect.target { fill: #eef4e8 } rect.virtual { fill: #f6f6f6; stroke-dasharray: 4 3 }
 rect.broken { stroke: #c00; stroke-width: 2 } rect.centre { stroke-width: 3 }
 path { fill: none; stroke: #222 } path.bind { stroke-width: 2.5 } path.want { stroke: #26c }
 path.use { stroke: #26c; stroke-dasharray: 6 4 } path.after { stroke: #999; stroke-dasharray: 2 3 }
 path.provided_by { stroke: #282 } path.conflicts { stroke: #d70; stroke-width: 2 }
+path.starts { stroke: #83a; stroke-dasharray: 8 3 }
 path.dead { opacity: .35 } path.cut { stroke: #c00; stroke-dasharray: 3 5 } path.loop { stroke: #c00; stroke-width: 3 }
 """
-LEGENDS: Final = ("need", "bind", "want", "use", "after", "provided_by", "conflicts", "cut", "loop")
+LEGENDS: Final = ("need", "bind", "want", "use", "after", "provided_by", "conflicts", "starts", "cut", "loop")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from linit.model.service import Kind
-from linit.planning.drawing import Drawing, Edge, Standing
+from linit.planning.drawing import STARTS, Drawing, Edge, Standing
 
 MARKS = {
     Standing.KEPT: "",
@@ -21,6 +21,7 @@ BACK = {  # the words of an edge seen from its other end
     "after": "before",
     "provided_by": "provides",
     "conflicts": "conflicts with",
+    STARTS: "started by",
 }
 ABOVE = " (see above)"
 
@@ -85,9 +86,7 @@ def _title(drawing: Drawing, name: str) -> str:
     return f"{name}  {node.kind.value}{broken}"
 
 
-def _branches(
-    drawing: Drawing, root: str, shown: set[str], ends: Ends, words: Callable[[Edge], str]
-) -> Iterator[str]:
+def _branches(drawing: Drawing, root: str, shown: set[str], ends: Ends, words: Callable[[Edge], str]) -> Iterator[str]:
     """The lines below `root`; `shown` holds what was unfolded already. Not recursive: chains may be long."""
     next_to: dict[str, list[Edge]] = {}
     for edge in drawing.edges:

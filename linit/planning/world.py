@@ -17,7 +17,7 @@ from linit.planning.durations import Durations
 
 PATIENCE_S: Final = 900.0  # of virtual time: what has not come to rest by then never will
 STEP_S: Final = 1.0
-RUNNING_KINDS: Final = frozenset({Kind.PROCESS, Kind.ONESHOT})
+RUNNING_KINDS: Final = frozenset(kind for kind in Kind if kind.runs)
 NAMING_KINDS: Final = frozenset({Kind.RUNLEVEL, Kind.VIRTUAL})  # they name others and run nothing themselves
 
 

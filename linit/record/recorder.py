@@ -6,6 +6,7 @@ state of the engine: what came before may be dropped, or lost, and the rest can 
 
 from __future__ import annotations
 
+import enum
 import os
 import time
 from collections import deque
@@ -37,6 +38,18 @@ CLOCK: Final = "clock"  # [CLOCK, at_s, wall_s]
 PLAN: Final = "plan"  # [PLAN, at_s, digest]: written by the log process
 STATE: Final = "state"  # [STATE, at_s, compressed checkpoint]: written by the log process
 LOST: Final = "lost"  # [LOST, at_s, why]: right after BEGIN, why events before it are missing
+MARK: Final = "mark"  # [MARK, at_s, which]: linit's own start
+LOAD: Final = "load"  # [LOAD, at_s, busy_ms, waiting_ms, idle_ms, cpus]: of all CPUs, since the machine was started
+CPU: Final = "cpu"  # [CPU, at_s, service, used_us]: by a service that has just come up, or failed
+
+
+class Mark(enum.Enum):
+    """Moments of linit's own start."""
+
+    KERNEL = "kernel"  # the engine's clock begins with the kernel
+    EXEC = "exec"  # execve(2) of linit
+    LINIT = "linit"  # its first line
+    LOOP = "loop"  # the event loop runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,18 @@ class Recorder:
             self._segment_bytes += PLAN_BYTES * len(plan.services)
         self._append("record", pack_event(event, at_s), is_event=True)
         self._events += 1
+
+    def note_mark(self, mark: Mark, at_s: float) -> None:
+        """linit was so far at `at_s`."""
+        self._append("record", pack_row([MARK, at_s, mark.value]))
+
+    def note_load(self, at_s: float, busy_ms: int, waiting_ms: int, idle_ms: int, *, cpus: int) -> None:
+        """What the CPUs have done since the machine was started; `waiting`: idle, but for a disk."""
+        self._append("record", pack_row([LOAD, at_s, busy_ms, waiting_ms, idle_ms, cpus]))
+
+    def note_cpu(self, at_s: float, name: str, used_us: int) -> None:
+        """The CPU time that a service has used by now."""
+        self._append("record", pack_row([CPU, at_s, name, used_us]))
 
     @property
     def is_waiting(self) -> bool:

@@ -20,7 +20,7 @@ from linit.engine.events import Event
 from linit.model.service import Plan
 from linit.plan import codec as plan_codec
 from linit.record import checkpoint, codec
-from linit.record.recorder import BEGIN, CLOCK, FORMAT_VERSION, LOST, MAGIC, PLAN, STATE
+from linit.record.recorder import BEGIN, CLOCK, CPU, FORMAT_VERSION, LOAD, LOST, MAGIC, MARK, PLAN, STATE, Mark
 from linit.record.ring import checksum, frame
 
 PLAN_DATA: Final = "plan_data"  # [PLAN_DATA, 0.0, digest, compressed plan]: only in saved files, before all others
@@ -38,6 +38,17 @@ class Entry:
 
     at_s: float  # on the engine's clock
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What all CPUs together had done since the machine was started; `waiting_s`: idle, but for a disk."""
+
+    at_s: float  # on the engine's clock
+    busy_s: float
+    waiting_s: float
+    idle_s: float
+    cpus: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,9 @@ class Recording:
     starts: list[Start] = field(default_factory=list)  # the first has index 0
     entries: list[Entry] = field(default_factory=list)
     clocks: list[tuple[float, float]] = field(default_factory=list)  # (engine's clock, seconds since the epoch)
+    marks: dict[Mark, float] = field(default_factory=dict)  # linit's own start, on the engine's clock
+    loads: list[Load] = field(default_factory=list)  # during the boot
+    cpu_s: dict[str, float] = field(default_factory=dict)  # that the first start of a service had used at its end
     plans: dict[str, bytes] = field(default_factory=dict)  # digest -> compressed, of those that it names
     has_its_plans: bool = False  # in the same file
     fault: str = ""
@@ -241,6 +255,8 @@ class _Reader:
                 pass
             case [str(kind), float(at_s), float(wall_s)] if kind == CLOCK:
                 recording.clocks.append((at_s, wall_s))
+            case [str(kind), float(at_s), *figures] if kind in (MARK, LOAD, CPU):
+                self._take_figures(kind, at_s, figures)
             case [str(kind), _, str(digest)] if kind == PLAN:
                 self._take_plan(digest)
             case [str(kind), _, bytes(packed)] if kind == STATE:
@@ -255,6 +271,17 @@ class _Reader:
             case _:
                 raise codec.CodecError(f"{row!r} is no row of a recording")
         return None
+
+    def _take_figures(self, kind: str, at_s: float, figures: list[Any]) -> None:
+        """What PID 1 measured of the boot."""
+        if kind == MARK:
+            self.recording.marks.setdefault(Mark(figures[0]), at_s)
+        elif kind == LOAD:
+            busy_ms, waiting_ms, idle_ms, cpus = (int(each) for each in figures)
+            self.recording.loads.append(Load(at_s, busy_ms / 1000, waiting_ms / 1000, idle_ms / 1000, cpus))
+        else:
+            name, used_us = figures
+            self.recording.cpu_s.setdefault(str(name), int(used_us) / 1_000_000)
 
     def _begin_segment(self, at_s: float, rest: list[Any]) -> None:
         magic, version, written_by, *more = rest

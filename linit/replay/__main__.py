@@ -8,25 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import select
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from linit import program
-from linit.record import ring
 from linit.record.recording import Recording, RecordingError, load, save
-from linit.replay import generated_test, interactive, moment, text
+from linit.replay import generated_test, interactive, kept, moment, text
 from linit.replay.stepper import Stepper, why
 
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 UNKNOWN: Final = 3
-
-WRITTEN_LIMIT_S: Final = 2.0
-CHANGES_BYTES: Final = 1 << 14
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,29 +50,19 @@ def _parser() -> argparse.ArgumentParser:
     reason.add_argument("--file", default="", metavar="FILE", help="a saved recording")
     reason.set_defaults(run=_why)
     for command in (saving, reason):
-        command.add_argument("--boot", type=_boot, default=0, metavar="-N", help="0 is this boot, -1 the one before")
-        # Wait until the recording has so many rows; this descriptor tells of changes in the folder: inotify(7).
-        command.add_argument("--events", type=int, default=0, help=argparse.SUPPRESS)
-        command.add_argument("--changes", type=int, default=-1, help=argparse.SUPPRESS)
+        command.add_argument(
+            "--boot", type=kept.boot_number, default=0, metavar="-N", help="0 is this boot, -1 the one before"
+        )
     for command in (saving, listing, reason):
-        command.add_argument("--log", default="", metavar="DIR", help="the folder of the logs")
-        command.add_argument("--key", default="", help=argparse.SUPPRESS)  # of the boot that runs
+        kept.add_place(command, waits=command is not listing)
     for command in (saving, listing, replay, reason):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 
-def _boot(word: str) -> int:
-    number = int(word)
-    if number > 0:
-        raise ValueError(word)
-    return number
-
-
 def _list(options: argparse.Namespace) -> int:
     found = []
-    kept = ring.recordings(os.path.join(options.log, ring.FOLDER))
-    for boot, each in zip(_boots(kept, options.key), kept, strict=True):
+    for boot, each in kept.numbered(kept.Place(options.log, options.key)).items():
         try:
             recording = load(*each.paths)
         except RecordingError as error:
@@ -109,39 +93,11 @@ def _missing(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _boots(kept: list[ring.Kept], key: str) -> list[int]:
-    """The number of each for --boot: 0 is the one that runs, or where none does the last."""
-    is_last_ours = not key or (bool(kept) and kept[-1].key == key)
-    last = 0 if is_last_ours else -1
-    return [last - number for number in range(len(kept) - 1, -1, -1)]
-
-
-def _paths(options: argparse.Namespace) -> tuple[str, ...]:
-    """The files of the boot that is meant. Raises RecordingError."""
-    folder = os.path.join(options.log, ring.FOLDER)
-    kept = ring.recordings(folder)
-    numbers = _boots(kept, options.key)
-    if options.boot not in numbers:
-        there = ", ".join(map(str, reversed(numbers))) or "none"
-        raise RecordingError(f"{folder}: there is no recording of boot {options.boot}; there are: {there}")
-    return kept[numbers.index(options.boot)].paths
-
-
 def _recording(options: argparse.Namespace) -> tuple[Recording, tuple[str, ...]]:
-    """The recording that is meant, and its files; of the running boot, with all that had happened when we were called:
-    when the log process has written what PID 1 had told it, or what there is after a moment."""
+    """The recording that is meant, and its files. Raises RecordingError, OSError."""
     if options.run is _why and options.file:
         return load(options.file), (options.file,)
-    until_s = time.monotonic() + WRITTEN_LIMIT_S
-    while True:
-        paths = _paths(options)
-        recording = load(*paths)
-        is_whole = options.boot != 0 or options.changes < 0 or recording.rows >= options.events
-        left_s = until_s - time.monotonic()
-        if is_whole or recording.fault or left_s <= 0:
-            return recording, paths
-        if select.select([options.changes], (), (), left_s)[0]:
-            os.read(options.changes, CHANGES_BYTES)
+    return kept.recording_of(kept.place_of(options), options.boot)
 
 
 def _save(options: argparse.Namespace) -> int:

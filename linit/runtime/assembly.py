@@ -26,6 +26,7 @@ from linit.model.service import Plan
 from linit.model.state import Finish, Outcome, UnitState
 from linit.record.recorder import Recorder
 from linit.runtime import plans
+from linit.runtime.boot_costs import BootCosts
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Prelude
 from linit.runtime.output import log_environment
@@ -73,6 +74,7 @@ class Assembly:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_listening = False
         self._loggers: Loggers | None = None
+        self._costs: BootCosts | None = None  # there after `begin`
 
     @property
     def supervisor(self) -> Supervisor:
@@ -107,6 +109,8 @@ class Assembly:
         supervisor.pipes.recorder = Recorder(supervisor.engine, self.prelude.time())
         pipes, environment_of = supervisor.pipes, supervisor.environment_of
         self._loggers = Loggers(self.prelude, self.processes, pipes, environment_of, supervisor.tell)
+        self._costs = BootCosts(supervisor.pipes, supervisor.members, supervisor.confess)
+        supervisor.measure = self._costs.note
         supervisor.observe(self._record.note)
         supervisor.observe(self._observe)
         supervisor.renew_plan = self._renew_plan
@@ -137,6 +141,8 @@ class Assembly:
 
     def run(self) -> Finish:
         """Run until everything is down, for whatever reason; what is to be done then."""
+        if self._costs is not None:
+            self._costs.loop_runs()
         while self.finish is None:
             try:
                 self.loop.run_forever()
@@ -196,6 +202,17 @@ class Assembly:
             self._listen()
         elif isinstance(effect, BootFinished):
             self.supervisor.pipes.line(LINIT, runlevel_words(effect, self.supervisor.engine.units))
+            if self._costs is not None:
+                self._costs.finished()
+            self._end_first_boot()
+
+    def _end_first_boot(self) -> None:
+        from linit.runtime import stamps  # when the services are up
+
+        services = (unit.service for unit in self.supervisor.engine.units.values())
+        problem = stamps.end_first_boot(self.paths, services)
+        if problem:
+            self.supervisor.tell(problem)
 
     def _listen(self) -> None:
         """Open the control socket. Where it cannot be yet (a root that is still read-only), tried again later."""

@@ -1,7 +1,7 @@
 """What runs for each service? Its commands are spawned and signalled here, and their ends become events.
 
-Everything that is left of a service when its commands have ended is found by its cgroup, else by its sessions. Only
-then, and after a kill, does anybody look: a service that runs costs nothing.
+Everything that is left of a service when its commands have ended is found by its cgroup, else by its sessions and the
+mark that its processes bear. Only then, and after a kill, does anybody look: a service that runs costs nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Final
 
 from linit.engine.effects import Signal, To
 from linit.engine.events import Emptied, Event, Exited, Spawned, SpawnFailed
+from linit.model.reason import exit_words
 from linit.model.service import Limits
 from linit.model.state import Role
-from linit.runtime import sessions
+from linit.runtime import sessions, strays
 from linit.runtime.cgroups import FOLDER, Cgroups, cgroup_of
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Handle, Loop
@@ -34,14 +35,18 @@ LOOK_AGAIN_MAX_S: Final = 0.5
 NEEDS_CONT: Final = frozenset({signal.SIGTERM, signal.SIGHUP})
 NO_LIMITS: Final = Limits()
 NO_KILLS: Final = Kills()
+UNSEEN: Final = "ended; with which status is not known, as it was not a child of linit"
 
 
 @dataclass(slots=True)
 class _Group:
     """The processes of one service."""
 
-    children: dict[int, Role | None] = field(default_factory=dict)  # ours, by pid; None: a probe
-    sessions: set[int] = field(default_factory=set)  # of those spawned without a cgroup
+    children: dict[int, Role | None] = field(default_factory=dict)  # by pid; None: a probe, or a former main process
+    mains: set[int] = field(default_factory=set)  # those that are or were the main process
+    sessions: set[int] = field(default_factory=set)  # of those spawned without a cgroup; process groups, too
+    told_main_s: float = 0.0  # when its main process was last sent a signal
+    mark: str = ""  # what these bear in their environment
     cgroup: str = ""  # its directory, "" if there is none
     room: str = ""  # what its commands share unseen, "" if nothing
     limits: Limits = NO_LIMITS
@@ -53,12 +58,17 @@ class _Group:
 
 
 class Members:
-    """The processes of all services, by service name. `report` takes the events; `rooms` is a folder for rooms."""
+    """The processes of all services, by service name. `report` takes the events; `rooms` is a folder for rooms.
+
+    `before_end(name, pid, status)`: a main process has ended, which is not reported yet. What it said is heard now, or
+    another one takes its place; the answer is what it said of its failure, "" if nothing.
+    """
 
     def __init__(
         self, loop: Loop, processes: Processes, cgroup_root: str, report: Callable[[Event], None], rooms: str = ""
     ) -> None:
         self.report = report
+        self.before_end: Callable[[str, int, int], str] = lambda _name, _pid, _status: ""
         self._loop = loop
         self._processes = processes
         self._cgroups = Cgroups(cgroup_root, loop, self._check)
@@ -86,6 +96,9 @@ class Members:
             return 0
         group.cgroup = cgroup or group.cgroup
         made = launch(cgroup)
+        if not cgroup:
+            group.mark = group.mark or strays.new_mark()
+            made = replace(made, environment={**made.environment, strays.VARIABLE: group.mark})
         if made.execution.private_tmp or made.execution.private_network:
             group.room = group.room or self._rooms.new(name)
             made = replace(made, room=group.room)
@@ -94,9 +107,26 @@ class Members:
         pid = self._processes.start(made, owner)
         if pid:
             group.children[pid] = role
+            if role is Role.MAIN:
+                group.mains.add(pid)
             if not cgroup:
                 group.sessions.add(pid)
         return pid
+
+    def adopt(self, name: str, pid: int) -> bool:
+        """Take a process for the main process of a service from now on: its end is Exited(Role.MAIN). The one that was,
+        if it still runs, is one of its processes like others. False if there is no such process, or it has another
+        part to play."""
+        group = self._groups.get(name)
+        if group is None or (pid in group.children and pid not in group.mains):
+            return False
+        if not self._processes.adopt(pid, _Command(self, name, Role.MAIN)):
+            return False
+        for other, role in group.children.items():
+            group.children[other] = None if role is Role.MAIN else role
+        group.children[pid] = Role.MAIN
+        group.mains.add(pid)
+        return True
 
     # -- who is there
 
@@ -117,10 +147,15 @@ class Members:
         found = set(group.children)
         if group.cgroup:
             found.update(self._cgroups.pids(group.cgroup))
-        if group.sessions:
+        if wanted := self._sessions(group):
             with contextlib.suppress(OSError):
-                found.update(sessions.members(group.sessions))
+                found.update(sessions.members(wanted))
         return sorted(found)
+
+    def others(self, name: str) -> list[int]:
+        """Its processes that linit did not start itself. As expensive as `pids`."""
+        group = self._groups.get(name)
+        return [pid for pid in self.pids(name) if group is None or pid not in group.children]
 
     def cgroup(self, name: str) -> str:
         """The directory of a service's cgroup; "" if it has none, or nothing runs."""
@@ -136,7 +171,13 @@ class Members:
             return True
         if group.cgroup and pid in self._cgroups.pids(group.cgroup):
             return True
-        return bool(group.sessions) and sessions.session_of(pid) in group.sessions
+        if not group.mark:
+            return False
+        return sessions.session_of(pid) in self._sessions(group) or strays.bears(pid, group.mark)
+
+    def is_nobodys(self, pid: int) -> bool:
+        """Is it an orphan of which nothing tells whose it was?"""
+        return pid in self._processes.orphans() and not self.owner_of(pid)
 
     def owner_of(self, pid: int) -> str:
         """The service that a process belongs to, by its cgroup, session or ancestors; "" if it is nobody's."""
@@ -147,6 +188,8 @@ class Members:
         session = sessions.session_of(pid)
         for name, group in self._groups.items():
             if not family.isdisjoint(group.children) or session in group.sessions:
+                return name
+            if group.mark and strays.bears(pid, group.mark):
                 return name
             if group.cgroup and f"/{FOLDER}/{name}/" in inside:
                 return name
@@ -160,7 +203,7 @@ class Members:
         if group.children or (group.cgroup and self._cgroups.is_populated(group.cgroup)):
             return False
         _forget_ended_sessions(group)
-        return not group.sessions
+        return not (group.sessions or self._strays(group))
 
     # -- signals
 
@@ -175,12 +218,13 @@ class Members:
             return
         if effect.to is not To.ALL:
             wanted = Role.MAIN if effect.to is To.MAIN else Role.RELOAD
+            group.told_main_s = self._loop.time() if wanted is Role.MAIN else group.told_main_s
             pids = {pid for pid, role in group.children.items() if role is wanted}
             process_groups: set[int] = {pid for pid in pids if wanted is Role.RELOAD and _leads(pid)}
         else:
             # Our own children by pid, too: one forked just now has not entered its cgroup or session yet.
-            process_groups = {one for one in group.sessions if one not in group.children or _leads(one)}
-            pids = group.children.keys() - process_groups
+            process_groups = {one for one in self._sessions(group) if one not in group.children or _leads(one)}
+            pids = {pid for pid in group.children if _process_group(pid) not in process_groups}
             if group.cgroup:
                 pids |= set(self._cgroups.pids(group.cgroup))
         numbers = (effect.signal, signal.SIGCONT) if effect.signal in NEEDS_CONT else (effect.signal,)
@@ -188,6 +232,11 @@ class Members:
             _kill(pids, number)
             for one in process_groups:
                 sessions.send(one, number)
+
+    def told_main_s(self, name: str) -> float:
+        """When the main process of a service was last sent a signal that was for it alone; 0.0 if never."""
+        group = self._groups.get(name)
+        return group.told_main_s if group else 0.0
 
     def kill_all(self, name: str) -> None:
         """SIGKILL every process of a service. Reports Emptied when none is left, at once if none was there.
@@ -205,9 +254,29 @@ class Members:
         _kill(group.children, signal.SIGKILL)
         if group.cgroup:
             self._cgroups.kill(group.cgroup)
-        if group.sessions and not sessions.kill(group.sessions):
+        wanted = self._sessions(group)
+        if wanted and not sessions.kill(wanted):
             # What is left, if anything, are zombies whose parents, gone to other sessions, do not reap them.
             group.sessions &= group.children.keys()
+
+    def _sessions(self, group: _Group) -> set[int]:
+        """The sessions and process groups that its processes are in where there is no cgroup.
+
+        Those that its main process or an orphan opened are looked for each time, as nobody tells when they end: a
+        number that is free again may soon be somebody else's.
+        """
+        if not group.mark:
+            return group.sessions
+        opened = {sessions.session_of(pid) for pid in group.mains}
+        return (group.sessions | opened | self._strays(group)) - {0, os.getsid(0)}
+
+    def _strays(self, group: _Group) -> set[int]:
+        """The sessions and process groups of those that have left theirs, and whose parents have ended."""
+        if not group.mark:
+            return set()
+        orphans = (pid for pid in self._processes.orphans() if strays.bears(pid, group.mark))
+        found = [stat for pid in orphans if (stat := sessions.stat(pid)) is not None and stat.is_alive]
+        return {stat.group for stat in found} | {stat.session for stat in found if sessions.exists(stat.session)}
 
     # -- ends
 
@@ -251,6 +320,7 @@ class Members:
 
     def _drop(self, name: str, group: _Group, pid: int) -> None:
         group.children.pop(pid, None)
+        group.mains.discard(pid)
         if pid in group.sessions:
             if sessions.exists(pid):
                 self._unsettled.add(name)  # its number is not used again while others are in the group
@@ -281,7 +351,7 @@ class Members:
             if group.owes_emptied:
                 group.owes_emptied = group.is_killed = False
                 self.report(Emptied(name))
-        elif group.is_killed and group.sessions - group.children.keys() and group.looks_again is None:
+        elif group.is_killed and self._sessions(group) - group.children.keys() and group.looks_again is None:
             when = self._loop.time() + group.look_delay_s
             group.looks_again = self._loop.call_at(when, self._kill_again, name)
 
@@ -306,7 +376,22 @@ class _Command:
         self.members.report(Spawned(self.name, self.role, pid))
 
     def exited(self, pid: int, status: int) -> None:
+        said = self._before_end(pid, status)
         note = self.members.exit_note(self.name, status) if status else ""
+        self._end(pid, status, note or (f"{exit_words(status)}; it said: {said}" if said and status else ""))
+
+    def vanished(self, pid: int) -> None:
+        self._before_end(pid, 0)
+        self._end(pid, 0, UNSEEN)
+
+    def _before_end(self, pid: int, status: int) -> str:
+        is_main = self.role is Role.MAIN and self.members.main_pid(self.name) == pid
+        return self.members.before_end(self.name, pid, status) if is_main else ""
+
+    def _end(self, pid: int, status: int, note: str) -> None:
+        if self.role is Role.MAIN and self.members.main_pid(self.name) != pid:
+            self.members.probe_ended(self.name, pid)  # another one has taken its place
+            return
         left = self.members.child_ended(self.name, pid)
         self.members.report(Exited(self.name, self.role, status, left, note))
 
@@ -342,10 +427,15 @@ def _forget_ended_sessions(group: _Group) -> None:
 
 def _leads(pid: int) -> bool:
     """Has our child become the leader of its group, which it does before it executes?"""
+    return _process_group(pid) == pid
+
+
+def _process_group(pid: int) -> int:
+    """0 if there is no such process."""
     try:
-        return os.getpgid(pid) == pid
+        return os.getpgid(pid)
     except ProcessLookupError:
-        return False
+        return 0
 
 
 def _kill(pids: Iterable[int], number: int) -> None:

@@ -72,10 +72,19 @@ class Output:
         self.recorder: Recorder | None = None  # set when the plan is put to use
         self._pipes: dict[Pipe, Ends] = {}
         self._mains: dict[str, int] = {}
+        self._shared: dict[str, str] = {}  # service -> the one in whose log its lines are
+
+    def log_as(self, name: str, other: str) -> None:
+        """Until `drop`, the lines of a service are in the log of another. Who asks for that tells of its state, too."""
+        self._shared[name] = other
+
+    def is_shared(self, name: str) -> bool:
+        """Are a service's lines in the log of another?"""
+        return name in self._shared
 
     def writing_ends(self, service: Service) -> tuple[int, int]:
         """What a service writes standard output and standard error to; made at its first start. Raises OSError."""
-        execution, name = service.execution, service.name
+        execution, name = service.execution, self._shared.get(service.name, service.name)
         if execution.output is To.LOG:
             out, err = Pipe(name, OUT), Pipe(name, ERR)
         else:
@@ -115,6 +124,7 @@ class Output:
 
     def drop(self, name: str) -> None:
         """The service is no more: the reader of each of its pipes finds the end."""
+        self._shared.pop(name, None)
         if any(pipe.name == name for pipe in self.unsent):
             return
         for pipe in [pipe for pipe in self._pipes if pipe.name == name]:
@@ -134,6 +144,8 @@ class Output:
 
     def line(self, name: str, text: str) -> None:
         """What linit has to say about a service, into its log."""
+        if name in self._shared:
+            name, text = self._shared[name], f"{name}: {text}"
         self.messages.append(["line", name, text[:LINE_MAX]])
         self.on_waiting()
 

@@ -18,7 +18,10 @@ PROBE_TIMEOUT_S: Final = 10.0  # of a command that does not say another
 
 
 class Probe:
-    """One run of a command. `on_end` is called once with what went wrong, "" if nothing; never after `stop`."""
+    """One run of a command. `on_end` is called once with what went wrong, "" if nothing; never after `stop`.
+
+    `on_failed` is called instead, if there is one, when the command could not be run at all.
+    """
 
     def __init__(
         self,
@@ -27,10 +30,13 @@ class Probe:
         command: Command,
         on_end: Callable[[str], None],
         limit_s: float | None = None,
+        *,
+        on_failed: Callable[[str], None] | None = None,
     ) -> None:
         """Runs it. `limit_s`: how long it may take, where the command does not say. Raises OSError."""
         self._loop = means.loop
         self._on_end = on_end
+        self._on_failed = on_failed or on_end
         self._limit_s = command.timeout_s or limit_s or PROBE_TIMEOUT_S
         self._is_over = False
         self._is_late = False
@@ -55,6 +61,7 @@ class Probe:
 
     def failed(self, _pid: int, text: str) -> None:
         """It could not be run."""
+        self._on_end = self._on_failed
         self._end(text)
 
     def _too_late(self) -> None:

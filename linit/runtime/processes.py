@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from linit.runtime import sessions, strays
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Loop
 from linit.runtime.reap import Signals, reap_all
@@ -32,11 +33,20 @@ class Owner(Protocol):
         """The program could not be run; the child that was to become it is reaped. Pid 0: there was no child."""
 
 
+class Guardian(Owner, Protocol):
+    """The owner of a process that somebody else started."""
+
+    def vanished(self, pid: int) -> None:
+        """It ended, as a child of another process: with which status is not known. Instead of `exited`."""
+
+
 @dataclass(slots=True)
 class _Child:
     owner: Owner
     gate: int  # -1: read
     failure: str = ""  # the step that failed
+    guardian: Guardian | None = None  # of one that somebody else started
+    pidfd: int = -1  # of one that was not our child when we adopted it
 
 
 class Processes:
@@ -65,6 +75,29 @@ class Processes:
         self._loop.add_reader(gate, self._read_gate, pid)
         return pid
 
+    def adopt(self, pid: int, guardian: Guardian) -> bool:
+        """Hear of the end of a process that somebody else started; False if there is no such process.
+
+        An orphan is our child, and so is reaped by us. Of others only their end is told, unless they become orphans.
+        """
+        if pid in self._children:
+            return True
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return False
+        child = self._children[pid] = _Child(guardian, -1, guardian=guardian)
+        if sessions.is_child(pid):
+            os.close(pidfd)
+        else:
+            child.pidfd = pidfd
+            self._loop.add_reader(pidfd, self._ended_elsewhere, pid)
+        return True
+
+    def orphans(self) -> list[int]:
+        """Our children that nobody here owns: what services left behind."""
+        return [pid for pid in strays.children() if pid not in self._children]
+
     def after_reap(self, callback: Callable[[], None]) -> None:
         """Call back after each round of reaping, when all owners have been told."""
         self._after_reap.append(callback)
@@ -87,11 +120,29 @@ class Processes:
             return
         if child.gate >= 0:
             self._read_gate(pid)
-        del self._children[pid]
+        self._forget(pid, child)
         if child.failure:
             child.owner.failed(pid, child.failure)
         else:
             child.owner.exited(pid, status)
+
+    def _ended_elsewhere(self, pid: int) -> None:
+        """A process that was not our child when we adopted it has ended. If it is now, it is reaped like any other."""
+        self.reap()
+        child = self._children.get(pid)
+        if child is None:
+            return
+        assert child.guardian is not None, f"linit bug: pid {pid} was not adopted"
+        self._forget(pid, child)
+        child.guardian.vanished(pid)
+        for callback in self._after_reap:
+            callback()
+
+    def _forget(self, pid: int, child: _Child) -> None:
+        del self._children[pid]
+        if child.pidfd >= 0:
+            self._loop.remove_reader(child.pidfd)
+            os.close(child.pidfd)
 
     def _read_gate(self, pid: int) -> None:
         """The gate is readable, or its process dead: closed by execve(2), or the text of the step that failed."""

@@ -1,8 +1,8 @@
 """When can a service serve? Each kind of readiness as a watch that ends in Ready or ReadinessFailed.
 
-What the kernel announces (a datagram, a line in a pipe, the end of a connect or of a probe) is waited for; what it does
-not (a file or socket that appears) is looked for at growing intervals, only while the service is starting. Sources:
-sd_notify(3), unix(7) for SCM_CREDENTIALS and autobind, https://skarnet.org/software/s6/notifywhenup.html, connect(2).
+What the kernel announces (a line in a pipe, the end of a connect or of a probe) is waited for; what it does not (a file
+or socket that appears) is looked for at growing intervals, only while the service is starting. What a service says by
+sd_notify(3) is heard by `linit.runtime.notify`. Sources: https://skarnet.org/software/s6/notifywhenup.html, connect(2).
 """
 
 from __future__ import annotations
@@ -10,31 +10,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import socket
-import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from linit.engine.events import ReadinessFailed, Ready
-from linit.model.reason import exit_words
 from linit.model.service import Readiness, ReadinessKind, Service
-from linit.runtime import sessions
+from linit.runtime.failure import error_words
+from linit.runtime.looking import Look, pid_in
 from linit.runtime.loop import Handle
 from linit.runtime.means import Means
 from linit.runtime.members import Members
-from linit.runtime.preparation import NOTHING, Preparation
+from linit.runtime.preparation import Preparation
+from linit.runtime.probes import Probe
 
-FIRST_LOOK_S: Final = 0.01
-LOOK_FACTOR: Final = 1.5
-LOOK_MAX_S: Final = 0.5
-DATAGRAM_MAX_BYTES: Final = 4096
-DATAGRAMS_AT_ONCE: Final = 32  # a flood must not keep the loop
-STATUS_MAX: Final = 200  # characters of STATUS= that are kept
 LINE_MAX_BYTES: Final = 4096
 LAST_WORD_S: Final = 0.05
-PROBE_TIMEOUT_S: Final = 10.0  # of a probe command that does not say another
-UCRED: Final = struct.Struct("iII")  # pid, uid, gid
 
 
 class _Watch(Protocol):
@@ -44,35 +35,26 @@ class _Watch(Protocol):
 
 
 class Watches:
-    """The readiness of all services. `launch_probe(service, command)` makes what a probe runs, but for its cgroup.
+    """The readiness of all services. `said_ready(name)`: did a service with a notification socket say it already?
 
-    `status_texts`: what services said with STATUS=, by name.
+    `texts`: what is known of those that are not ready yet, by name.
     """
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, said_ready: Callable[[str], bool]) -> None:
         self.means = means
         self.loop = means.loop
-        self.members = means.members
-        self.report = means.report
-        self.launch_probe = means.launch_probe
-        self.status_texts: dict[str, str] = {}
+        self.texts: dict[str, str] = {}
+        self._said_ready = said_ready
         self._watches: dict[str, _Watch] = {}
-        self._sockets: dict[str, _Notify] = {}
         self._lines: dict[str, int] = {}
 
     def prepare(self, service: Service) -> Preparation:
-        """Before the main process is spawned: make what it will speak through. Raises OSError."""
+        """Before the main process is spawned: make the pipe that it will write a line to. Raises OSError."""
         self.forget(service.name)
-        readiness = service.readiness
-        if readiness.kind is ReadinessKind.NOTIFY:
-            notify = self._sockets[service.name] = _Notify(self, service.name)
-            return Preparation({"NOTIFY_SOCKET": notify.address})
-        if readiness.kind is ReadinessKind.FD:
-            end, far_end = os.pipe2(os.O_CLOEXEC)
-            os.set_blocking(end, False)
-            self._lines[service.name] = end
-            return Preparation(keep=((far_end, int(readiness.value)),), own=(far_end,))
-        return NOTHING
+        end, far_end = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(end, False)
+        self._lines[service.name] = end
+        return Preparation(keep=((far_end, int(service.readiness.value)),), own=(far_end,))
 
     def watch(self, service: Service) -> None:
         """The main process executes: report Ready or ReadinessFailed when it is known."""
@@ -82,35 +64,39 @@ class Watches:
 
     def unwatch(self, name: str) -> None:
         """Nobody waits for the service to become ready any more."""
+        self.texts.pop(name, None)
         watch = self._watches.pop(name, None)
         if watch is not None:
             watch.stop()
 
     def forget(self, name: str) -> None:
-        """The main process is gone: so is what it spoke through."""
+        """It rests, or is about to be started anew: so does what it would have spoken through."""
         self.unwatch(name)
-        self.status_texts.pop(name, None)
-        notify = self._sockets.pop(name, None)
-        if notify is not None:
-            notify.close()
         if name in self._lines:
             os.close(self._lines.pop(name))
+
+    def note_said(self, name: str) -> bool:
+        """A service said READY=1. Was anybody waiting for that?"""
+        is_awaited = isinstance(self._watches.get(name), _Said)
+        if is_awaited:
+            self.ready(name)
+        return is_awaited
 
     def ready(self, name: str) -> None:
         """A watch saw it."""
         self.unwatch(name)
-        self.report(Ready(name))
+        self.means.report(Ready(name))
 
     def failed(self, name: str, text: str) -> None:
         """A watch knows that it will never be."""
         self.unwatch(name)
-        self.report(ReadinessFailed(name, text))
+        self.means.report(ReadinessFailed(name, text))
 
     def _make(self, service: Service) -> _Watch:
         name, readiness = service.name, service.readiness
         match readiness.kind:
             case ReadinessKind.NOTIFY:
-                return self._sockets[name]
+                return _Said(self, name, self._said_ready)
             case ReadinessKind.FD:
                 return _Line(self, name, self._lines.pop(name), readiness.value)
             case ReadinessKind.PROBE:
@@ -118,79 +104,36 @@ class Watches:
             case ReadinessKind.TCP:
                 return _Tcp(self, name, readiness.value)
             case ReadinessKind.NONE:
-                return _Look(self, name, lambda: True)
+                return self._look(name, lambda: True)
             case _:
-                return _Look(self, name, _looks(self.members, name, readiness))
+                return self._look(name, _looks(self.means.members, name, readiness))
+
+    def _look(self, name: str, is_so: Callable[[], bool]) -> Look:
+        def look() -> bool:
+            is_ready = is_so()
+            if is_ready:
+                self.ready(name)
+            return is_ready
+
+        return Look(self.loop, look)
 
 
-class _Notify:
-    """A datagram socket of one service. Read from the moment of the watch on, until the main process is gone.
+class _Said:
+    """READY=1 on its notification socket, perhaps before anybody waited for it."""
 
-    Its name is given by the kernel (autobind): no path to be too long, or on a root that is still read-only.
-    """
-
-    def __init__(self, watches: Watches, name: str) -> None:
+    def __init__(self, watches: Watches, name: str, said_ready: Callable[[str], bool]) -> None:
         self._watches = watches
         self._name = name
-        self._waits = False
-        self._reads = False
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            self._socket.bind("")
-        except OSError:
-            self._socket.close()
-            raise
-        self.address = "@" + os.fsdecode(self._socket.getsockname()[1:])
+        self._said_ready = said_ready
+        self._soon: Handle | None = None
 
     def start(self) -> None:
-        self._waits = True
-        self._reads = True
-        self._watches.loop.add_reader(self._socket.fileno(), self._read)
+        if self._said_ready(self._name):
+            self._soon = self._watches.loop.call_soon(self._watches.ready, self._name)
 
     def stop(self) -> None:
-        self._waits = False  # it is still read, for STATUS=
-
-    def close(self) -> None:
-        if self._reads:
-            self._watches.loop.remove_reader(self._socket.fileno())
-        self._socket.close()
-
-    def _read(self) -> None:
-        for _ in range(DATAGRAMS_AT_ONCE):
-            try:
-                data, ancillary, _flags, _sender = self._socket.recvmsg(
-                    DATAGRAM_MAX_BYTES, socket.CMSG_SPACE(UCRED.size), socket.MSG_CMSG_CLOEXEC
-                )
-            except BlockingIOError:
-                return
-            if self._is_from_service(ancillary):
-                self._take(data.decode("utf-8", "replace").split("\n"))
-            if self._socket.fileno() < 0:
-                return  # what it said has ended it
-
-    def _is_from_service(self, ancillary: list[tuple[int, int, bytes]]) -> bool:
-        """The kernel says who sent it: one of the service's processes.
-
-        A sender that is gone already (a short-lived systemd-notify) cannot be traced to the service any more; it is
-        believed if it was root or of the same user, who could do anything to the service anyway.
-        """
-        members = self._watches.members
-        for level, kind, data in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) >= UCRED.size:
-                pid, uid, _gid = UCRED.unpack_from(data)
-                if os.path.exists(f"/proc/{pid}"):
-                    return members.has(self._name, pid)
-                return uid in (0, _uid_of(members.main_pid(self._name)))
-        return False
-
-    def _take(self, lines: list[str]) -> None:
-        for line in lines:
-            key, _, value = line.partition("=")
-            if key == "STATUS":
-                self._watches.status_texts[self._name] = value[:STATUS_MAX]
-        if "READY=1" in lines and self._waits:
-            self._watches.ready(self._name)
+        if self._soon:
+            self._soon.cancel()
 
 
 class _Line:
@@ -201,7 +144,6 @@ class _Line:
         self._name = name
         self._fd = fd
         self._number = number
-
         self._end: Handle | None = None
 
     def start(self) -> None:
@@ -229,33 +171,6 @@ class _Line:
         self._watches.failed(self._name, f"closed descriptor {self._number} without a line")
 
 
-class _Look:
-    """Looks at growing intervals whether it is so: 10 ms at first, half a second at last."""
-
-    def __init__(self, watches: Watches, name: str, is_so: Callable[[], bool]) -> None:
-        self._watches = watches
-        self._name = name
-        self._is_so = is_so
-        self._delay_s = FIRST_LOOK_S
-        self._next: Handle | None = None
-        self._is_over = False
-
-    def start(self) -> None:
-        self._next = self._watches.loop.call_soon(self._look)
-
-    def stop(self) -> None:
-        self._is_over = True
-        if self._next:
-            self._next.cancel()
-
-    def _look(self) -> None:
-        if self._is_so():
-            self._watches.ready(self._name)
-        elif not self._is_over:
-            self._next = self._watches.loop.call_at(self._watches.loop.time() + self._delay_s, self._look)
-            self._delay_s = min(LOOK_FACTOR * self._delay_s, LOOK_MAX_S)
-
-
 class _Tcp:
     """Connects, without waiting, until somebody accepts."""
 
@@ -264,7 +179,7 @@ class _Tcp:
         self._name = name
         self._text = address
         self._connecting: socket.socket | None = None
-        self._retry = _Look(watches, name, self._try)
+        self._retry = Look(watches.loop, self._try)
 
     def start(self) -> None:
         self._retry.start()
@@ -274,11 +189,11 @@ class _Tcp:
         self._close()
 
     def _try(self) -> bool:
-        """True: connected. False: not yet; a connection that is under way answers in `_connected`."""
+        """Is it over? A connection that is under way answers in `_connected`."""
         address = tcp_address(self._text)
         if address is None:
             self._watches.failed(self._name, f"tcp: found '{self._text}', expected a numeric address and a port")
-            return False
+            return True
         self._close()
         family, target = address
         connecting = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -288,6 +203,8 @@ class _Tcp:
             self._watches.loop.add_writer(connecting.fileno(), self._connected)
             return False
         connecting.close()
+        if result == 0:
+            self._watches.ready(self._name)
         return result == 0
 
     def _connected(self) -> None:
@@ -312,55 +229,35 @@ class _ProbeRuns:
         self._watches = watches
         self._service = service
         self._command = service.readiness.probe
-        self._pid = 0
+        self._probe: Probe | None = None
         self._timer: Handle | None = None
-        self._is_over = False
 
     def start(self) -> None:
         self._timer = self._watches.loop.call_soon(self._run)
 
     def stop(self) -> None:
-        self._is_over = True
         if self._timer:
             self._timer.cancel()
-        self._kill()
+        if self._probe:
+            self._probe.stop()
 
     def _run(self) -> None:
-        launch = self._watches.launch_probe(self._service, self._command)
-        self._pid = self._watches.members.spawn_probe(self._service.name, launch, self)
-        limit_s = self._command.timeout_s or PROBE_TIMEOUT_S
-        if self._pid:
-            self._timer = self._watches.loop.call_at(self._watches.loop.time() + limit_s, self._kill)
+        try:
+            self._probe = Probe(self._watches.means, self._service, self._command, self._ended, on_failed=self._failed)
+        except OSError as error:
+            self._failed(error_words(error))
 
-    def _kill(self) -> None:
-        if self._pid:
-            sessions.send(self._pid, signal.SIGKILL)  # with its children, unless it was forked just now
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(self._pid, signal.SIGKILL)
-
-    def executing(self, _pid: int) -> None:
-        """It runs; its end is what matters."""
-
-    def exited(self, _pid: int, status: int) -> None:
-        self._ended()
-        if self._is_over:
-            return
-        if status == 0:
+    def _ended(self, text: str) -> None:
+        if not text:
             self._watches.ready(self._service.name)
             return
-        self._watches.status_texts[self._service.name] = f"probe {exit_words(status)}"
+        self._watches.texts[self._service.name] = f"probe {text}"
         when = self._watches.loop.time() + self._service.readiness.interval_s
         self._timer = self._watches.loop.call_at(when, self._run)
 
-    def failed(self, _pid: int, text: str) -> None:
-        self._ended()
-        if not self._is_over:
-            self._watches.failed(self._service.name, f"probe: {text}")
-
-    def _ended(self) -> None:
-        self._pid = 0
-        if self._timer:
-            self._timer.cancel()
+    def _failed(self, text: str) -> None:
+        """It will not do so the next time either."""
+        self._watches.failed(self._service.name, f"probe: {text}")
 
 
 def tcp_address(text: str) -> tuple[socket.AddressFamily, tuple[str, int]] | None:
@@ -381,23 +278,14 @@ def tcp_address(text: str) -> tuple[socket.AddressFamily, tuple[str, int]] | Non
 
 
 def _looks(members: Members, name: str, readiness: Readiness) -> Callable[[], bool]:
-    """What a `_Look` asks for the kinds that are files."""
+    """What is looked at for the kinds that are files."""
     path = readiness.value
     if readiness.kind is ReadinessKind.PIDFILE:
-        return lambda: _names_a_process_of(members, name, path)
+        # One that an earlier run left names none of its processes.
+        return lambda: members.has(name, pid_in(path))
     if readiness.kind is ReadinessKind.UNIX:
         return lambda: unix_accepts(path)
     return lambda: os.path.exists(path)
-
-
-def _names_a_process_of(members: Members, name: str, path: str) -> bool:
-    """Does the file name a process of the service? One that an earlier run left names none."""
-    try:
-        with open(path, "rb") as file:
-            text = file.read(64).strip()
-    except OSError:
-        return False
-    return text.isdigit() and members.has(name, int(text))
 
 
 def unix_accepts(path: str) -> bool:
@@ -412,11 +300,3 @@ def unix_accepts(path: str) -> bool:
                 return error.errno == errno.EAGAIN  # somebody listens, who has a long queue
             return True
     return False
-
-
-def _uid_of(pid: int) -> int:
-    """The effective user of a process; -1 if it is gone."""
-    try:
-        return os.stat(f"/proc/{pid}").st_uid
-    except OSError:
-        return -1

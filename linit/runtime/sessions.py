@@ -1,7 +1,7 @@
 """Which processes belong to a service where there are no cgroups? Those of the sessions that linit opened for it.
 
 Every command of a service is spawned as the leader of a session and process group of its own. A process that leaves
-the session (daemon(3), setsid(1)) cannot be followed; it is reaped when it dies. Source: credentials(7), kill(2),
+the session (daemon(3), setsid(1)) is found by `linit.runtime.strays`. Source: credentials(7), kill(2),
 proc_pid_stat(5).
 """
 
@@ -11,8 +11,24 @@ import contextlib
 import os
 import signal
 from collections.abc import Collection
+from typing import Final, NamedTuple
 
-DEAD_STATES = "ZX"
+DEAD_STATES: Final = "ZX"
+
+
+class Stat(NamedTuple):
+    """What the kernel says of a process. `started_ticks` since the machine began."""
+
+    state: str
+    parent: int
+    group: int
+    session: int
+    started_ticks: int
+
+    @property
+    def is_alive(self) -> bool:
+        """Is it more than an exit status that nobody has read yet?"""
+        return self.state not in DEAD_STATES
 
 
 def exists(session: int) -> bool:
@@ -34,13 +50,12 @@ def send(session: int, number: int) -> None:
 
 def members(sessions: Collection[int]) -> list[int]:
     """The live processes of the sessions. Reads all of /proc, so only for a kill, never again and again."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (stat := _stat(int(entry))) is not None:
-            state, group, session, _ = stat
-            if state not in DEAD_STATES and (session in sessions or group in sessions):
-                found.append(int(entry))
-    return found
+    stats = ((int(entry), stat(int(entry))) for entry in os.listdir("/proc") if entry.isdigit())
+    return [
+        pid
+        for pid, found in stats
+        if found is not None and found.is_alive and (found.session in sessions or found.group in sessions)
+    ]
 
 
 def kill(sessions: Collection[int]) -> list[int]:
@@ -59,29 +74,36 @@ def kill(sessions: Collection[int]) -> list[int]:
 
 def session_of(pid: int) -> int:
     """The session that a process is in; 0 if there is no such process."""
-    stat = _stat(pid)
-    return stat[2] if stat else 0
+    found = stat(pid)
+    return found.session if found else 0
+
+
+def is_child(pid: int) -> bool:
+    """Are we the parent of a process? Then its end, and its status, will be told to us and to nobody else."""
+    found = stat(pid)
+    return found is not None and found.parent == os.getpid()
 
 
 def lineage(pid: int) -> list[int]:
     """A process and its ancestors below PID 1, itself first; [] if there is no such process."""
-    found: list[int] = []
-    while pid > 1 and pid not in found:
-        stat = _stat(pid)
-        if stat is None:
+    family: list[int] = []
+    while pid > 1 and pid not in family:
+        found = stat(pid)
+        if found is None:
             break
-        found.append(pid)
-        pid = stat[3]
-    return found
+        family.append(pid)
+        pid = found.parent
+    return family
 
 
-def _stat(pid: int) -> tuple[str, int, int, int] | None:
-    """(state, process group, session, parent) of a process; None if there is none."""
+def stat(pid: int) -> Stat | None:
+    """What the kernel says of a process; None if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
     except OSError:
         return None
     # The name, in parentheses, may hold anything: the fields begin after the last parenthesis.
-    state, parent, group, session, *_ = text[text.rindex(b")") + 2 :].split(b" ", 4)
-    return state.decode(), int(group), int(session), int(parent)
+    fields = text[text.rindex(b")") + 2 :].split()
+    state, (parent, group, session) = fields[0].decode(), (int(field) for field in fields[1:4])
+    return Stat(state, parent, group, session, int(fields[19]))

@@ -39,9 +39,10 @@ class Launch:
     """One program to run, and everything about its surroundings.
 
     `output`: a descriptor of ours, or a path that the child opens. `keep`: (descriptor of ours, its number in the
-    child). `cgroup`: the directory of a cgroup that exists; "" for none. `room`: a path for what the commands of the
-    service share unseen, see `linit.runtime.room`. `environment` and `rlimits` are what linit adds to the service's
-    own, which win.
+    child). `connection`: a descriptor of ours that becomes standard input and output. `with_pid`: variables whose value
+    is the child's pid. `cgroup`: the directory of a cgroup that exists; "" for none. `room`: a path for what the
+    commands of the service share unseen, see `linit.runtime.room`. `environment` and `rlimits` are what linit adds to
+    the service's own, which win.
     """
 
     argv: tuple[str, ...]
@@ -54,6 +55,8 @@ class Launch:
     room: str = ""
     keep: tuple[tuple[int, int], ...] = ()
     rlimits: tuple[tuple[str, int, int], ...] = ()
+    connection: int | None = None
+    with_pid: tuple[str, ...] = ()
 
 
 def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int] = ()) -> tuple[int, int]:
@@ -171,9 +174,13 @@ def _descriptors(child: _Child) -> None:
     else:
         output = os.open(launch.output, os.O_WRONLY | os.O_NOCTTY)
     errors = output if launch.errors is None else fcntl.fcntl(launch.errors, fcntl.F_DUPFD_CLOEXEC, above)
+    if launch.connection is None:
+        given = _nothing_to_read()
+    else:
+        given = output = fcntl.fcntl(launch.connection, fcntl.F_DUPFD_CLOEXEC, above)
     os.dup2(output, 1)
     os.dup2(errors, 2)
-    os.dup2(_nothing_to_read(), 0)
+    os.dup2(given, 0)
     for fd, number in kept:
         os.dup2(fd, number)
     low = 3
@@ -351,6 +358,7 @@ def _exec(child: _Child) -> None:
         }
     environment |= child.launch.execution.environment
     environment |= child.variables
+    environment |= dict.fromkeys(child.launch.with_pid, str(os.getpid()))
     argv = child.launch.argv
     if "/" in argv[0]:
         _exec_file(argv[0], argv, environment)

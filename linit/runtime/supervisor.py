@@ -32,6 +32,7 @@ from linit.engine.events import (
     Event,
     LockAsked,
     LockReleased,
+    MainFound,
     PlanLoaded,
     Request,
     RunTransient,
@@ -117,8 +118,10 @@ class Supervisor:
         self.timers = Timers(loop, self.dispatch)
         self.pipes = Pipes()
         self.logger: Logger | None = None
-        means = Means(engine, loop, paths, self.members, self.dispatch, self.tell, self._launch_probe)
+        asked = self._launch_probe, self.run, self.request
+        means = Means(engine, loop, paths, self.members, self.dispatch, self.tell, *asked, self.pipes)
         self.attendance = Attendance(means)
+        self.measure: Callable[[Transition], object] = lambda _: None  # before what a service had is given back
         self._queue: deque[Event] = deque()
         self._is_dispatching = False
         self._ids = itertools.count(1)
@@ -257,6 +260,10 @@ class Supervisor:
         """What the service last said of itself (STATUS= of sd_notify), "" if nothing."""
         return self.attendance.status_text(name)
 
+    def trigger_words(self, name: str) -> list[str]:
+        """What a trigger waits for, for people; [] if it is not armed."""
+        return self.attendance.triggers.words(name)
+
     def usage(self, unit: Unit) -> dict[str, Any]:
         """What a service uses now, and why its limits are not in force, if so; {} if nothing of it runs."""
         from linit.runtime import usage  # for people who ask
@@ -339,8 +346,7 @@ class Supervisor:
         self.confess(what, bug, name or LINIT)
 
     def _on_process_event(self, event: Event) -> None:
-        self.attendance.note_process_event(event)
-        if isinstance(event, Spawned) and event.role in WRITERS:
+        if isinstance(event, MainFound) or (isinstance(event, Spawned) and event.role in WRITERS):
             self.pipes.has_main(event.name, event.pid)
         self.dispatch(event)
 
@@ -355,10 +361,11 @@ class Supervisor:
         except OSError as error:
             self._on_process_event(SpawnFailed(service.name, role, f"set-up: {error_words(error)}"))
             return
-        environment = {**launch.environment, **prepared.environment}
-        speaking = replace(launch, environment=environment, keep=prepared.keep)
-        self.members.spawn(service.name, role, lambda cgroup: replace(speaking, cgroup=cgroup))
-        prepared.close()
+        speaking = prepared.given_to(launch)
+        try:
+            self.members.spawn(service.name, role, lambda cgroup: replace(speaking, cgroup=cgroup))
+        finally:
+            prepared.close()
 
     def _launch(self, service: Service, command: Command, with_tty: bool = False) -> Launch:
         """What a command of a service is run with, but for its cgroup. Raises OSError."""
@@ -391,11 +398,13 @@ class Supervisor:
     def _transition(self, transition: Transition) -> None:
         unit = self.engine.units.get(transition.name)
         self.attendance.note_transition(transition)
+        self.measure(transition)
         if transition.after in AT_REST:
             self.members.retire(transition.name)
             if unit is None:
                 self.pipes.drop(transition.name)
-        if unit is not None and unit.service.kind in (Kind.PROCESS, Kind.ONESHOT):
+        is_told = unit is not None and (unit.service.kind.runs or unit.service.kind.is_trigger)
+        if unit is not None and is_told and not self.pipes.is_shared(unit.name):
             self.pipes.line(transition.name, transition_words(transition, unit))
             if transition.after is UnitState.UP and unit.service.kind is Kind.ONESHOT:
                 self.pipes.say("writable")  # it may have been the one that mounts the log's folder

@@ -16,7 +16,9 @@ from linit.runtime.failure import error_words
 from linit.runtime.preparation import NOTHING, Preparation
 
 if TYPE_CHECKING:
+    from linit.runtime.accepting import Connections
     from linit.runtime.means import Means
+    from linit.runtime.sockets import Sockets
 
 RESTS: Final = (UnitState.DOWN, UnitState.FAILED)
 
@@ -44,6 +46,8 @@ class Triggers:
         self.means = means
         self._armed: dict[str, Trigger] = {}
         self._by_target: dict[str, dict[str, None]] = {}
+        self._sockets: dict[str, Sockets] = {}  # those that are handed over
+        self._connections: dict[str, Connections] = {}  # by the listener that accepts them
 
     def arm(self, service: Service) -> None:
         """Make a trigger ready. Reports Ready or SpawnFailed."""
@@ -63,6 +67,7 @@ class Triggers:
     def disarm(self, name: str) -> None:
         """Close a trigger; none of that name is no error."""
         trigger = self._armed.pop(name, None)
+        self._sockets.pop(name, None)
         if trigger is not None:
             for names in self._by_target.values():
                 names.pop(name, None)
@@ -70,6 +75,9 @@ class Triggers:
 
     def note(self, transition: Transition) -> None:
         """A service came to run, or to rest."""
+        connections = self._connections.get(transition.name.rpartition("@")[0])
+        if connections is not None and transition.after in RESTS:
+            connections.note(transition)
         was_resting, is_resting = transition.before in RESTS, transition.after in RESTS
         if was_resting is is_resting:
             return
@@ -80,9 +88,18 @@ class Triggers:
             else:
                 trigger.runs()
 
-    def sockets_of(self, service: Service) -> Preparation:
-        """The sockets that a service is handed when its main process is spawned."""
-        return NOTHING
+    def sockets_of(self, service: Service) -> list[tuple[int, str]]:
+        """The sockets that a service is handed when its main process is spawned, and their names. Raises OSError."""
+        name = name_of(service.name, Kind.SOCKET)
+        sockets = self._sockets.get(name)
+        if sockets is None:
+            raise OSError(f"{name} is not open")
+        return sockets.pairs()
+
+    def connection_of(self, name: str) -> Preparation:
+        """The connection that a service is the process for, if it is one."""
+        connections = self._connections.get(name.rpartition("@")[0])
+        return connections.take(name) if connections is not None else NOTHING
 
     def words(self, name: str) -> list[str]:
         """What a trigger waits for, for people; [] if none of that name is armed."""
@@ -98,9 +115,7 @@ class Triggers:
         """Raises OSError."""
         match service.kind:
             case Kind.SOCKET:
-                from linit.runtime.sockets import Sockets
-
-                return Sockets(self.means, service)
+                return self._open(service)
             case Kind.TIMER:
                 from linit.runtime.clock import Clock
 
@@ -109,6 +124,18 @@ class Triggers:
                 from linit.runtime.watching import Watching
 
                 return Watching(self.means, service)
+
+    def _open(self, service: Service) -> Trigger:
+        """Raises OSError."""
+        if any(listen.accept for listen in service.listen):
+            from linit.runtime.accepting import Accepting, Connections
+
+            connections = self._connections.setdefault(service.name, Connections(self.means, service.name))
+            return Accepting(self.means, service, connections)
+        from linit.runtime.sockets import Sockets
+
+        self._sockets[service.name] = Sockets(self.means, service)
+        return self._sockets[service.name]
 
 
 def name_of(service: str, kind: Kind) -> str:

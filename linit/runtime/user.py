@@ -20,8 +20,8 @@ from linit.engine.effects import BootFinished, Told, Transition
 from linit.engine.events import Verb
 from linit.model.paths import Paths
 from linit.model.runlevel import DEFAULT_RUNLEVEL, with_a_runlevel
-from linit.model.service import Kind
-from linit.model.state import Finish
+from linit.model.service import Kind, Service
+from linit.model.state import Finish, UnitState
 from linit.runtime import plans
 from linit.runtime.assembly import Assembly, raise_descriptor_limit
 from linit.runtime.failure import error_words
@@ -31,7 +31,6 @@ from linit.runtime.supervisor import Supervisor, Surroundings
 from linit.runtime.wording import runlevel_words, transition_words
 
 PASSED_ON: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "XDG_RUNTIME_DIR")
-SPOKEN_OF: Final = (Kind.PROCESS, Kind.ONESHOT)  # other kinds have nothing that runs
 PR_SET_CHILD_SUBREAPER: Final = 36
 LEFTOVERS_LIMIT_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.5  # a signal comes for each end; this is for one that came before
@@ -170,7 +169,7 @@ class Lines:
         units = self._supervisor.engine.units
         if isinstance(effect, Transition):
             unit = units.get(effect.name)
-            if unit is None or unit.service.kind in SPOKEN_OF:
+            if unit is None or _is_spoken_of(effect, unit.service):
                 self._write(f"{effect.name}: {transition_words(effect, unit)}")
         elif isinstance(effect, Told):
             self._write(f"{effect.name}: {effect.text}")
@@ -180,6 +179,11 @@ class Lines:
     def _write(self, line: str) -> None:
         with contextlib.suppress(OSError):
             os.write(self._fd, f"{line}\n".encode(errors="surrogateescape"))
+
+
+def _is_spoken_of(transition: Transition, service: Service) -> bool:
+    """Of what runs nothing by itself, such as a timer, only its failure."""
+    return service.runs or (service.kind.is_trigger and transition.after is UnitState.FAILED)
 
 
 def _not_waiting(fd: int) -> int:

@@ -29,8 +29,8 @@ def transition_words(transition: Transition, unit: Unit | None) -> str:
 
 
 def runlevel_words(finished: BootFinished, units: Mapping[str, Unit]) -> str:
-    """`runlevel default reached: 12 up, failed: mail`. Kinds without a process are not counted."""
-    counted = (unit for unit in units.values() if unit.service.kind in (Kind.PROCESS, Kind.ONESHOT))
+    """`runlevel default reached: 12 up, failed: mail`. What runs nothing is not counted."""
+    counted = (unit for unit in units.values() if unit.service.runs)
     up = sum(unit.state is UnitState.UP for unit in counted)
     failed = f", failed: {', '.join(finished.failed)}" if finished.failed else ""
     return f"runlevel {finished.runlevel} reached: {up} up{failed}"
@@ -38,6 +38,8 @@ def runlevel_words(finished: BootFinished, units: Mapping[str, Unit]) -> str:
 
 def _up_details(transition: Transition, unit: Unit | None) -> str:
     details = []
+    if unit is not None and unit.service.kind.is_trigger:
+        return ""  # it is armed, and that took no time
     pid = unit.pids.get(Role.MAIN) if unit else None
     if pid:
         details.append(f"pid {pid}")

@@ -96,12 +96,13 @@ class Narrator:
         self._arm(WAITED_FIRST_S)
 
     def _lines(self, effect: Transition, unit: Unit) -> tuple[str, ...]:
-        """What is shown of a change of state. Nothing of virtual names: their providers are shown."""
+        """What is shown of a change of state. Nothing of virtual names: their providers are shown.
+        Of what starts services, only a failure."""
         if effect.after is UnitState.FAILED and unit.service.kind is not Kind.VIRTUAL:
             return texts.failed(self._form, effect.at_s, effect.name, effect.reason, unit.service.place)
         if self._debug:
             return (texts.moved(self._form, effect.at_s, effect.name, effect.after, effect.reason),)
-        if self._quiet or unit.service.kind in texts.QUIET_KINDS:
+        if self._quiet or not unit.service.runs:
             return ()
         if self._phase is Phase.BOOT and effect.after is UnitState.UP:
             return (texts.up(self._form, effect.at_s, effect.name, effect.duration_s),)
@@ -146,4 +147,4 @@ class Narrator:
 
 def _has_to_be_stopped(unit: Unit) -> bool:
     """Is there anything to do? A oneshot that only was up is down by saying so."""
-    return unit.service.kind is Kind.PROCESS or bool(unit.service.stop)
+    return unit.service.kind.is_daemon or bool(unit.service.stop)

@@ -26,7 +26,6 @@ NAME_WIDTH_MIN: Final = 16
 NAME_WIDTH_MAX: Final = 28
 WAITED_FOR_MAX: Final = 6  # lines at once; the rest is counted
 WAITED_FOR: Final = frozenset({UnitState.STARTING, UnitState.STOPPING, UnitState.BACKOFF})  # others wait for them
-QUIET_KINDS: Final = frozenset({Kind.TARGET, Kind.RUNLEVEL, Kind.VIRTUAL})  # nothing of theirs runs
 
 FINISH_WORDS: Final = {
     Finish.POWEROFF: "powering off",
@@ -104,9 +103,7 @@ def waiting(form: Form, now_s: float, units: Sequence[Unit], after_s: float) -> 
     late = [
         unit
         for unit in units
-        if unit.state in WAITED_FOR
-        and unit.stop_phase is not StopPhase.HELD
-        and now_s - unit.changed_at_s >= after_s
+        if unit.state in WAITED_FOR and unit.stop_phase is not StopPhase.HELD and now_s - unit.changed_at_s >= after_s
     ]
     late.sort(key=lambda unit: (unit.changed_at_s, unit.name))
     lines = [said(now_s, f"waiting for {_waited_for(form, now_s, unit)}") for unit in late[:WAITED_FOR_MAX]]
@@ -123,8 +120,8 @@ def _waited_for(form: Form, now_s: float, unit: Unit) -> str:
 
 
 def reached(form: Form, at_s: float, took_s: float, runlevel: str, units: Sequence[Unit]) -> str:
-    """`default reached in 6.2 s: 34 services up, 1 failed (sshd)`. Targets do not count as up, nor virtual names."""
-    real = [unit for unit in units if unit.service.kind not in QUIET_KINDS]
+    """`default reached in 6.2 s: 34 services up, 1 failed (sshd)`. Only what runs something counts as up."""
+    real = [unit for unit in units if unit.service.runs]
     ups = sum(unit.state is UnitState.UP for unit in real)
     failures = sorted(
         unit.name for unit in units if unit.state is UnitState.FAILED and unit.service.kind is not Kind.VIRTUAL

@@ -14,7 +14,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -73,6 +73,10 @@ class Machine:
             drop_in.write_text(json.dumps({"vars": variables, "environment": surroundings, "oom_score_adj": "0"}))
         self.linit.enable((services or (file,))[-1])
 
+    def change(self, name: str, **keys: Any) -> None:
+        """One more drop-in of a service: what is not only a place."""
+        (self.linit.folder / f"services/{name}.d/then.yaml").write_text(json.dumps(keys))
+
     def configure(self, name: str, text: str) -> Path:
         """Write a configuration, also one that daemons read now: whole."""
         file = self.etc / name
@@ -104,7 +108,7 @@ class Machine:
         old one left."""
         before = self.linit.pid(name)
         family = processes_below(before)
-        ups = self._ups(name)
+        ups = self.ups(name)
         os.kill(before, signal.SIGKILL)
         self.linit.wait_for_transition(name, "up", ups + 1)
         assert self.linit.pid(name) != before
@@ -143,7 +147,8 @@ class Machine:
         """Of a folder that is being removed, what is still there."""
         return [os.path.relpath(f"{at}/{name}", self.run) for at, _, files in os.walk(self.run) for name in files]
 
-    def _ups(self, name: str) -> int:
+    def ups(self, name: str) -> int:
+        """How often it has been seen to come up."""
         return sum(seen[:2] == (name, "up") for seen in self.linit.transitions)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+from typing import Any
 
 from tests.integration.daemons import NOBODY, NOGROUP, Machine, free_port, needs_mounts, talk
 
@@ -42,8 +45,8 @@ def test_memcached_serves_when_it_is_up(machine: Machine) -> None:
     machine.stop("memcached")
 
 
-def postgresql(machine: Machine) -> tuple[str, ...]:
-    """A database server that is up; how a client begins."""
+def postgresql(machine: Machine, **keys: Any) -> tuple[str, ...]:
+    """A database server that is up; how a client begins. `keys` of its definition are changed."""
     machine.packages.need("postgresql")
     programs = machine.packages.file("usr/lib/postgresql/*/bin/postgres").parent
     sockets, port = machine.run / "postgresql", free_port()
@@ -52,6 +55,7 @@ def postgresql(machine: Machine) -> tuple[str, ...]:
         home=machine.var / "postgresql", sockets=sockets, port=port, user=NOBODY, group=NOGROUP,
         options="--auth-local=peer --no-sync --wal-segsize=1",
     )  # fmt: skip
+    machine.change("postgresql", **keys)
     machine.boot("postgresql-folders", "postgresql-cluster", "postgresql")
     psql = (str(programs / "psql"), "-X", "-A", "-t", "-h", str(sockets), "-p", str(port), "-d", "postgres", "-c")
     # A crash of the server loses nothing of what the kernel has; the disk's time is not what is tested.
@@ -92,4 +96,16 @@ def test_postgresql_that_was_killed_recovers_what_was_committed(machine: Machine
         assert machine.ask(*psql, "SELECT max(value) FROM kept", user=NOBODY) == f"{value - 1}\n"
         machine.ask(*psql, f"INSERT INTO kept VALUES ({value})", user=NOBODY)
     assert len(re.findall("automatic recovery in progress", machine.linit.log("postgresql"))) == 2
+    machine.stop("postgresql")
+
+
+def test_postgresql_that_answers_nobody_is_found_by_its_health_check_and_is_back(machine: Machine) -> None:
+    """health: pg_isready(1). SIGSTOP stands for a server that hangs: who comes waits in its queue."""
+    psql = postgresql(machine, health={"interval": "100ms", "timeout": "2s", "retries": 2}, stop_timeout="1s")
+    old = machine.linit.pid("postgresql")
+    os.kill(old, signal.SIGSTOP)
+    machine.linit.wait_for_transition("postgresql", "up", machine.ups("postgresql") + 1)
+    why = [text for name, state, text in machine.linit.transitions if (name, state) == ("postgresql", "stopping")]
+    assert why == ["no longer well: its health check failed 2 times: has not ended within 2 s; starts again after 0.5 s"]
+    assert machine.ask(*psql, "SELECT 6 * 7", user=NOBODY) == "42\n"
     machine.stop("postgresql")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -52,20 +54,28 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_dbus_lets_in_who_asks_as_soon_as_it_is_up(machine: Machine) -> None:
-    """ready: fd, its own --print-address; a pidfile or a fork that the configuration wants is overruled."""
+def test_dbus_lets_in_whoever_asks_and_says_when_it_has_reloaded(machine: Machine) -> None:
+    """ready: notify, at a socket of linit's; a pidfile or a fork that the configuration wants is overruled."""
     machine.packages.need("dbus-daemon")
     config = machine.configure("dbus.conf", DBUS.format(user=NOBODY, run=machine.run))
-    machine.define("dbus", config=config, folder=machine.run / "dbus")
-    machine.boot("dbus")
+    address = machine.run / "dbus/socket"
+    machine.define("dbus", config=config, socket=address)
+    machine.boot("dbus.socket", "dbus")
     # Source: D-Bus Specification, Authentication Mechanisms; the name is uid 0 in hexadecimal.
-    login = (machine.run / "dbus/socket", b"\0AUTH EXTERNAL 30\r\n", b"\r\n")
+    login = (address, b"\0AUTH EXTERNAL 30\r\n", b"\r\n")
     assert talk(*login).startswith(b"OK ")
     machine.reload("dbus")
     machine.wait_for_log("dbus", "Reloaded configuration")
     machine.crash("dbus")
     assert talk(*login).startswith(b"OK ")
-    machine.stop("dbus")
+    os.kill(machine.linit.pid("dbus"), signal.SIGSTOP)
+    with socket.socket(socket.AF_UNIX) as early:
+        early.connect(str(address))  # to the socket alone
+        machine.linit.call("stop", names=["dbus"])
+    machine.linit.call("start", names=["dbus"])
+    assert talk(*login).startswith(b"OK ")
+    machine.stop("dbus", "dbus.socket")
+    assert not address.exists()
 
 
 def test_rsyslog_writes_what_is_said_and_follows_a_rotation(machine: Machine) -> None:

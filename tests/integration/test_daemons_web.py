@@ -5,30 +5,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
+import socket
 from collections.abc import Callable
 
-from tests.integration.daemons import NOBODY, NOGROUP, Machine, free_port, get, processes_below, talk
-from tests.integration.running import LIMIT_S, is_alive
+import pytest
 
-CLIENT = """
-import select, socket, sys
-port, done, failed = int(sys.argv[1]), 0, []
-while not select.select([sys.stdin], [], [], 0)[0]:
-    try:
-        with socket.create_connection(("127.0.0.1", port), 60) as asking:
-            asking.sendall(b"GET / HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n")
-            answer = b"".join(iter(lambda: asking.recv(65536), b""))
-        if not answer.startswith((b"HTTP/1.0 200 ", b"HTTP/1.1 200 ")) or not answer.endswith((b"one", b"two")):
-            failed.append(repr(answer))
-    except OSError as error:
-        failed.append(repr(error))
-    done += 1
-    if done % 50 == 0:
-        print("served", done, flush=True)
-print("failed", *failed)
-"""
+from tests.integration.daemons import NOBODY, NOGROUP, Machine, free_port, get, processes_below, talk
+from tests.integration.load import Load
+from tests.integration.running import is_alive
+
 NGINX = """
 user {user} {group};
 worker_processes 2;
@@ -65,8 +50,8 @@ frontend web
 """
 
 
-def nginx(machine: Machine) -> tuple[int, Callable[[str], None]]:
-    """A web server that is up: its port, and what gives it another page."""
+def nginx(machine: Machine, name: str = "nginx") -> tuple[int, Callable[[str], None]]:
+    """A web server that is up: its port, and what gives it another page. In the foreground or, nginx-forking, not."""
     machine.packages.need("nginx")
     port = free_port()
 
@@ -75,8 +60,12 @@ def nginx(machine: Machine) -> tuple[int, Callable[[str], None]]:
         machine.configure("nginx.conf", text)
 
     configure("one")
-    machine.define("nginx", config=machine.etc / "nginx.conf", port=port)
-    machine.boot("nginx")
+    if name == "nginx":
+        machine.define("nginx", config=machine.etc / "nginx.conf", port=port)
+    else:
+        machine.define("nginx-forking", config=machine.etc / "nginx.conf", pidfile=machine.run / "nginx.pid")
+    machine.boot(name)
+    assert machine.linit.pid(name) == int((machine.run / "nginx.pid").read_text())
     assert get(port) == "one"
     return port, configure
 
@@ -117,49 +106,56 @@ def reload_under_load(
     machine: Machine, name: str, port: int, configure: Callable[[str], None], wait: Callable[[int], None]
 ) -> None:
     """Two clients ask all the time, while the page is changed again and again: each gets one or the other."""
-    clients = [
-        subprocess.Popen([sys.executable, "-I", "-c", CLIENT, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         text=True) for _ in range(2)
-    ]  # fmt: skip
-    try:
+    with Load(port, "one", "two") as load:
         for number, page in enumerate(("two", "one", "two"), start=1):
-            for client in clients:
-                assert client.stdout is not None
-                assert client.stdout.readline().startswith("served ")
+            load.wait_served()
             configure(page)
             machine.reload(name)
             machine.linit.ask_until(lambda page=page: get(port) == page, f"page {page}")  # type: ignore[misc]
             wait(number)
-        for client in clients:
-            assert client.communicate("end\n", LIMIT_S)[0].split("\n")[-2] == "failed"
-    finally:
-        for client in clients:
-            client.kill()
-            client.wait()
+        assert load.end() == []
 
 
-def test_nginx_reloads_under_load_without_a_failed_request(machine: Machine) -> None:
+@pytest.mark.parametrize("name", ["nginx", "nginx-forking"])
+def test_nginx_reloads_under_load_without_a_failed_request(machine: Machine, name: str) -> None:
     """HUP: new workers, the old ones finish what they have. nginx(8), control."""
-    port, configure = nginx(machine)
-    reload_under_load(machine, "nginx", port, configure, lambda _: None)
-    machine.stop("nginx")
+    port, configure = nginx(machine, name)
+    reload_under_load(machine, name, port, configure, lambda _: None)
+    machine.stop(name)
 
 
-def test_nginx_that_was_killed_is_back_though_its_workers_held_the_port(machine: Machine) -> None:
-    """The workers of a dead master would serve on: they are ended first."""
-    port, _ = nginx(machine)
+@pytest.mark.parametrize("name", ["nginx", "nginx-forking"])
+def test_nginx_that_was_killed_is_back_though_its_workers_held_the_port(machine: Machine, name: str) -> None:
+    """The workers of a dead master would serve on: they are ended first. Its pidfile stays, and names nobody then."""
+    port, _ = nginx(machine, name)
     for _ in range(2):
-        machine.crash("nginx")
+        machine.crash(name)
         assert get(port) == "one"
-    machine.stop("nginx")
+    machine.stop(name)
 
 
-def test_without_cgroups_nginx_is_back_and_leaves_nothing_either(bare_machine: Machine) -> None:
-    """The workers stay in the master's session."""
-    port, _ = nginx(bare_machine)
-    bare_machine.crash("nginx")
+@pytest.mark.parametrize("name", ["nginx", "nginx-forking"])
+def test_without_cgroups_nginx_is_back_and_leaves_nothing_either(bare_machine: Machine, name: str) -> None:
+    """The workers stay in the master's session, be it linit's or, in the background, the master's own."""
+    port, _ = nginx(bare_machine, name)
+    bare_machine.crash(name)
     assert get(port) == "one"
-    bare_machine.stop("nginx")
+    bare_machine.stop(name)
+
+
+def test_nginx_that_cannot_open_its_port_fails_as_its_command_does(machine: Machine) -> None:
+    """In the background it opens the port before its command ends, so the start fails, with the reason in the log."""
+    machine.packages.need("nginx")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        text = NGINX.format(user=NOBODY, group=NOGROUP, run=machine.run, var=machine.var, port=port, page="one")
+        config = machine.configure("nginx.conf", text)
+        machine.define("nginx-forking", config=config, pidfile=machine.run / "nginx.pid")
+        machine.change("nginx-forking", pre=["/bin/true"], restart="never")
+        machine.boot()
+        assert machine.linit.states["nginx-forking"] == "failed"
+    assert machine.linit.text("nginx-forking") == "exited with status 1"
+    assert "Address already in use" in machine.linit.log("nginx-forking")
 
 
 def test_nginx_refuses_a_configuration_with_an_error_and_goes_on(machine: Machine) -> None:
@@ -190,6 +186,7 @@ def test_haproxy_reloads_under_load_without_a_failed_request(machine: Machine) -
     """USR2: the master runs itself anew, with RELOADING=1 and READY=1. Source: haproxy's management guide, 4."""
     port, configure = haproxy(machine)
     reload_under_load(machine, "haproxy", port, configure, lambda number: wait_for_master(machine, number))
+    assert machine.linit.told == []
     assert b"Uptime_sec" in talk(machine.run / "haproxy/admin.sock", b"show info\n", b"\n\n")
     machine.stop("haproxy")
 
@@ -212,4 +209,3 @@ def test_haproxy_that_was_killed_is_back(machine: Machine) -> None:
     assert get(port) == "one"
     wait_for_master(machine, reloads=0)
     machine.stop("haproxy")
-

@@ -170,18 +170,19 @@ def test_an_orphan_is_reaped_and_counted(linit: Running, gate: Gate) -> None:
     linit.ask_until(lambda: linit.report()["orphans_reaped"] > before, "the orphan's end")
 
 
-def test_a_daemon_that_left_its_session_does_not_outlive_linit(linit: Running, tmp_path: Path) -> None:
-    """Without cgroups it cannot be found when its service stops; it is our child when we end."""
+@pytest.mark.parametrize(("clear", "outlives_its_service"), [("", False), ("env -i ", True)])
+def test_a_daemon_that_left_its_session_does_not_outlive_linit(
+    linit: Running, tmp_path: Path, clear: str, outlives_its_service: bool
+) -> None:
+    """Without cgroups it is found by its environment when its service stops. One that has cleared that cannot be; it is
+    our child when we end."""
     pids = tmp_path / "pid"
-    linit.define(
-        "hiding",
-        script=f"(setsid sh -c 'echo $$$$ > {pids}.new; mv {pids}.new {pids}; sleep 1000' &) ; exec sleep 1000",
-        ready={"path": str(pids)},
-    )
-    linit.boot()
+    daemon = f"setsid {clear}sh -c 'echo $$$$ > {pids}.new; mv {pids}.new {pids}; sleep 1000'"
+    linit.define("hiding", script=f"({daemon} &) ; exec sleep 1000", ready={"path": str(pids)})
+    linit.boot("--cgroup", "")
     hidden = int(pids.read_text())
     linit.call("stop", names=["hiding"])
-    assert is_alive(hidden)
+    assert is_alive(hidden) is outlives_its_service
     assert linit.end() == 0
     assert not is_alive(hidden)
 

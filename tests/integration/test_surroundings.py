@@ -50,7 +50,7 @@ def test_the_environment_is_clean_and_has_what_was_defined(linit: Running, tmp_p
     assert found["HOME"] == "/home/somebody"
     assert found["LINIT_SERVICE"] == "looking"
     assert found["LINIT_CONTROL"] == f"{linit.folder}/run/control.sock"
-    expected = {"PATH", "USER", "LOGNAME", "SHELL", "XDG_RUNTIME_DIR", "LC_CTYPE"}
+    expected = {"PATH", "USER", "LOGNAME", "SHELL", "XDG_RUNTIME_DIR", "LC_CTYPE", "LINIT_RUN"}
     assert set(found) - {"COLOUR", "LANG", "HOME", "LINIT_SERVICE", "LINIT_CONTROL"} <= expected
 
 

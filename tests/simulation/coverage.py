@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final, get_args
 
 from linit.engine import events
 from linit.engine.events import TimerKind, Verb
-from linit.engine.transitions import NEXT
+from linit.engine.transitions import IGNORED, NEXT
 from linit.model.reason import Cause
-from linit.model.state import Outcome
+from linit.model.state import Outcome, UnitState
+
+UNIT_EVENTS: Final = (*dict.fromkeys(event for _, event in IGNORED), events.Triggered)
 
 Thing = tuple[str, str]  # what kind of thing, and which
 
 NEVER: Final[Mapping[Thing, str]] = {
-    ("transition", "starting -> down"): "a start that ends without being up is a failure, whatever the status",
     ("cause", Cause.READY.value): "the engine gives the wish as the reason of what is up",
 }
 
@@ -30,6 +32,8 @@ def everything() -> Iterator[Thing]:
         yield "outcome", outcome.value
     for event in get_args(events.Event):
         yield "event", event.__name__
+    for state, event in itertools.product(UnitState, UNIT_EVENTS):
+        yield "pair", f"{state.value} {event.__name__}"
     for verb in Verb:
         yield "verb", verb.value
     for kind in TimerKind:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from linit.engine import explain
+from linit.engine.asking import ACTIVATIONS_MAX
 from linit.engine.events import TimerKind, Verb
+from linit.engine.starting import CHECKS, SEARCHES
 from linit.engine.unit import Unit
 from linit.model.reason import Cause, Reason
 from linit.model.service import Kind
@@ -33,10 +35,16 @@ STATES: Final[Mapping[Cause, frozenset[UnitState]]] = {
     Cause.PULLED_IN: frozenset({UnitState.UP}),
     Cause.RUNLEVEL: frozenset({UnitState.UP}),
     Cause.PROVIDED: frozenset({UnitState.UP}),
+    Cause.ACTIVATED: frozenset({UnitState.UP}),
+    Cause.CONDITION: frozenset({UnitState.DOWN}),
+    Cause.UNHEALTHY: frozenset({UnitState.STOPPING, UnitState.FAILED}),
+    Cause.ACTIVATES_FAILED: frozenset({UnitState.STOPPING, UnitState.FAILED}),
 }
 
 
-OF_ITS_TIME: Final = frozenset({Cause.DEPENDENCY_FAILED, Cause.DEPENDENCY_DOWN, Cause.CONFLICT, Cause.BROKEN})
+OF_ITS_TIME: Final = frozenset(
+    {Cause.DEPENDENCY_FAILED, Cause.DEPENDENCY_DOWN, Cause.CONFLICT, Cause.BROKEN, Cause.ACTIVATES_FAILED}
+)
 LOST: Final = (UnitState.FAILED, UnitState.STOPPING, UnitState.BACKOFF)
 
 
@@ -92,8 +100,10 @@ def _waits_for_terminal(moment: Moment, unit: Unit, reason: Reason) -> bool:
     return on is not None and on.state is UnitState.STARTING and on.service.execution.tty == unit.service.execution.tty
 
 
-def _has_process_or_order(moment: Moment, unit: Unit, _reason: Reason) -> bool:
-    return bool(unit.running) and moment.world.is_armed(unit.name, TimerKind.START)
+def _has_process_or_order(moment: Moment, unit: Unit, reason: Reason) -> bool:
+    steps = {CHECKS: unit.checking, SEARCHES: unit.searching}
+    is_so = steps.get(reason.text, bool(unit.running))
+    return is_so and moment.world.is_armed(unit.name, TimerKind.START)
 
 
 def _exited(moment: Moment, unit: Unit, reason: Reason) -> bool:
@@ -122,7 +132,31 @@ def _will_respawn(moment: Moment, unit: Unit, reason: Reason) -> bool:
 
 
 def _reached_limit(moment: Moment, unit: Unit, reason: Reason) -> bool:
+    if unit.service.activates and not unit.service.kind.runs:
+        service = unit.service.activates
+        words = (
+            f"it started {service} {ACTIVATIONS_MAX} times within 10 s",
+            f"{service} cannot be started: ",
+            f"{service}, which it starts, is gone",
+        )
+        return reason.text.startswith(words)
     return reason.status is None or _exited(moment, unit, reason)
+
+
+def _is_unmet(moment: Moment, unit: Unit, reason: Reason) -> bool:
+    return bool(reason.text) and reason.text in moment.seen.conditions.get(unit.name, ())
+
+
+def _was_activated(moment: Moment, unit: Unit, reason: Reason) -> bool:
+    is_its = (reason.of, unit.name) in moment.seen.activates
+    return is_its and reason.text in moment.seen.sights.get(reason.of, ())
+
+
+def _has_lost_its_service(moment: Moment, unit: Unit, reason: Reason) -> bool:
+    """That failed when the reason was given, or had failed before."""
+    has_failed = moment.seen.entered_at_s(reason.of, UnitState.FAILED) >= reason.at_s
+    is_failed = moment.state(reason.of) is UnitState.FAILED
+    return (unit.name, reason.of) in moment.seen.activates and (has_failed or is_failed)
 
 
 def _is_joined(moment: Moment, unit: Unit, reason: Reason) -> bool:
@@ -209,6 +243,10 @@ JUDGES: Final[Mapping[Cause, Callable[[Moment, Unit, Reason], bool]]] = {
     Cause.STARTING: _has_process_or_order,
     Cause.EXITED: _exited,
     Cause.SPAWN_FAILED: _had_trouble,
+    Cause.UNHEALTHY: _had_trouble,
+    Cause.CONDITION: _is_unmet,
+    Cause.ACTIVATED: _was_activated,
+    Cause.ACTIVATES_FAILED: _has_lost_its_service,
     Cause.READINESS_FAILED: _had_trouble,
     Cause.START_TIMEOUT: _took_too_long_to_start,
     Cause.STOP_TIMEOUT: _took_too_long_to_stop,

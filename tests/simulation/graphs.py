@@ -9,9 +9,12 @@ from typing import Any
 from linit.model.place import Place
 from linit.model.service import (
     Command,
+    Condition,
+    ConditionKind,
     Dependency,
     EdgeKind,
     Execution,
+    Health,
     Kind,
     Plan,
     Readiness,
@@ -28,8 +31,8 @@ RUN = Command(("/bin/daemon",), WRITTEN)
 
 def service(name: str, **keys: Any) -> Service:
     """A definition from short keys: the edges by name, `kind`, `ready=True`, `restart="always"`, `tty="/dev/tty1"`,
-    `pre`, `post`, `stop`, `reload=True` for one command each, fields by their own names. A virtual name is made by
-    `kind="virtual", provided_by=[...]`."""
+    `pre`, `post`, `stop`, `reload`, `health`, `when=True` for one command each, fields by their own names. A virtual
+    name is made by `kind="virtual", provided_by=[...]`, a trigger by `kind="socket", activates=...`."""
     edges = tuple(Dependency(EDGES[key], on, WRITTEN) for key in list(keys) if key in EDGES for on in keys.pop(key))
     kind = Kind(keys.pop("kind", "process"))
     restart = keys.pop("restart", "never")
@@ -41,9 +44,13 @@ def service(name: str, **keys: Any) -> Service:
             keys[role] = (RUN,)
     if keys.get("reload") is True:
         keys["reload"] = RUN
+    if keys.get("health") is True:
+        keys["health"] = Health(RUN)
+    if keys.get("when") is True:
+        keys["when"] = (Condition(ConditionKind.COMMAND, "/bin/test", WRITTEN, command=RUN),)
     if "tty" in keys:
         keys["execution"] = Execution(tty=keys.pop("tty"))
-    has_run = kind in (Kind.PROCESS, Kind.ONESHOT)
+    has_run = kind.runs
     keys.setdefault("run", RUN if has_run else None)
     meaning = {key: value for key, value in keys.items() if key != "runlevels"}
     keys.setdefault("digest", f"{kind}{edges}{restart}{readiness}{meaning}")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from linit.engine import events
+from linit.engine.asking import ACTIVATION_WINDOW_S, ACTIVATIONS_MAX
 from linit.engine.board import has_hope, may_be_up
 from linit.engine.edges import NOTHING, blocks, dooms, holds, provides, waits
 from linit.engine.effects import Answer, Signal, Spawn, Told, Transition
@@ -132,12 +133,30 @@ def no_wait_closes_a_loop(moment: Moment) -> None:
         assert not loop, f"request {event.id} closes a loop: {' -> '.join(loop)}"
 
 
+def nobody_waits_in_vain(moment: Moment) -> None:
+    """What a trigger saw starts its service, now or soon, or closes the trigger; but a clock goes on.
+
+    It says so only once, and looks again when the service comes to rest.
+    """
+    event = moment.event
+    trigger = moment.units.get(event.name) if isinstance(event, events.Triggered) else None
+    target = moment.units.get(trigger.service.activates) if trigger is not None else None
+    if trigger is None or target is None or trigger.service.kind is Kind.TIMER:
+        return
+    is_open = trigger.state is UnitState.UP and trigger.goal and moment.engine.boot_state != "stopping"
+    is_moved = any(each.name == target.name for each in moment.transitions)
+    is_left = is_open and target.state.is_at_rest_down and not target.hope and not is_moved
+    assert not is_left, f"{target.name} stays {target.state.value}, and {trigger.name} open"
+
+
 # -- of a unit ---------------------------------------------------------------------------------------------------
 
 
 def respawn_limits_hold(moment: Moment, unit: Unit) -> None:
     """Never more respawns within the window than the definition allows."""
     restart = unit.service.restart
+    if unit.service.kind.is_trigger:
+        return  # nothing of it runs that could respawn
     for respawns in (unit.budget.at_s, moment.seen.respawned_at_s.get(unit.name, ())):
         if len(respawns) <= restart.limit:
             continue
@@ -187,6 +206,52 @@ def stop_phases_fit(_moment: Moment, unit: Unit) -> None:
         assert not unit.running, f"{unit.name} is {unit.state.value} with {unit.running}"
 
 
+def triggers_are_armed_while_up(moment: Moment, unit: Unit) -> None:
+    """A trigger is armed while it is up and until its stop begins in earnest; nothing else is. It runs nothing."""
+    is_held = unit.stop_phase is StopPhase.HELD
+    if unit.state is UnitState.STARTING or (is_held and unit.index):
+        return  # it is not heard yet whether it could be armed
+    is_armed = unit.name in moment.world.attended.armed
+    may_be = unit.service.kind.is_trigger and (unit.state is UnitState.UP or is_held)
+    assert is_armed is may_be, f"{unit.name} is {unit.state.value}, {'' if is_armed else 'not '}armed"
+    assert not (is_armed and unit.running), f"{unit.name} is armed, and runs {unit.running}"
+
+
+def triggers_do_not_run_wild(moment: Moment, unit: Unit) -> None:
+    """None but a clock starts its service more than 20 times within 10 s."""
+    starts = moment.seen.activated_at_s.get(unit.name, ())
+    if unit.service.kind is not Kind.TIMER and len(starts) > ACTIVATIONS_MAX:
+        recent = sum(moment.now_s - at_s < ACTIVATION_WINDOW_S for at_s in starts)
+        assert recent <= ACTIVATIONS_MAX, f"{unit.name}: {recent} starts"
+
+
+def health_is_looked_after_while_up(moment: Moment, unit: Unit) -> None:
+    """Of a service with a health probe or a watchdog exactly while it is up, of others never."""
+    is_meant = unit.service.health is not None or unit.service.watchdog_s is not None
+    is_watched = unit.name in moment.world.attended.watched
+    assert is_watched is (is_meant and unit.state is UnitState.UP), (
+        f"{unit.name} is {unit.state.value}, {'' if is_watched else 'not '}looked after"
+    )
+
+
+def the_main_process_is_known(moment: Moment, unit: Unit) -> None:
+    """A daemon that is up has a main process, and the engine knows which."""
+    if unit.state is UnitState.UP and unit.service.kind.is_daemon:
+        main = moment.world.main_of(unit.name)
+        known = unit.pids.get(Role.MAIN)
+        assert main is not None, f"{unit.name} is up without a main process"
+        assert known == main.pid, f"{unit.name}: {known} is taken for its main process, not {main.pid}"
+
+
+def a_start_has_a_next_step(_moment: Moment, unit: Unit) -> None:
+    """What starts has a command, or an answer that is due; what does not start waits for no answer."""
+    is_asking = unit.checking or unit.searching
+    if unit.state is UnitState.STARTING:
+        assert unit.running or is_asking, f"{unit.name} is starting, and nothing of it runs or was asked for"
+    else:
+        assert not is_asking, f"{unit.name} is {unit.state.value}, and an answer is awaited"
+
+
 def the_reason_is_true(moment: Moment, unit: Unit) -> None:
     """What the state of a unit is said to be due to is so in the simulated world."""
     judged = moment.seen.judged
@@ -231,8 +296,9 @@ def _counts_are_true(moment: Moment, unit: Unit) -> None:
 
 def runs_do_not_overlap(moment: Moment) -> None:
     """Nothing of one run of a service is left when the next begins."""
-    left = [process.name for process in moment.world.processes.values() if process.role is None]
-    assert len(left) == len(set(left)), f"two runs at once of one of {sorted(left)}"
+    runs = {(process.name, process.run_at_s) for process in moment.world.processes.values()}
+    names = [name for name, _ in runs]
+    assert len(names) == len(set(names)), f"two runs at once of one of {sorted(names)}"
 
 
 def what_is_decided_is_answered(moment: Moment) -> None:
@@ -242,6 +308,14 @@ def what_is_decided_is_answered(moment: Moment) -> None:
             unit = moment.units[name]
             is_open = unit.hope or not unit.state.is_at_rest_down
             assert is_open, f"request {pending.id} waits for {name}, {unit.state.value}"
+
+
+def reloads_have_an_end(moment: Moment) -> None:
+    """Whoever waits for a reload waits for a command that runs, or for no longer than its time."""
+    for name in moment.engine.reloading:
+        unit = moment.units[name]
+        is_limited = unit.state is UnitState.UP and moment.world.is_armed(name, events.TimerKind.RELOAD)
+        assert Role.RELOAD in unit.running or is_limited, f"a reload of {name}, {unit.state.value}, never ends"
 
 
 def every_state_explains_itself(moment: Moment) -> None:
@@ -277,6 +351,7 @@ OF_AN_EVENT: tuple[Callable[[Moment], None], ...] = (
     terminals_have_one_starter,
     locks_have_one_holder,
     no_wait_closes_a_loop,
+    nobody_waits_in_vain,
 )
 OF_A_UNIT: tuple[Callable[[Moment, Unit], None], ...] = (
     respawn_limits_hold,
@@ -285,12 +360,18 @@ OF_A_UNIT: tuple[Callable[[Moment, Unit], None], ...] = (
     hard_dependents_do_not_outlive,
     virtual_names_mirror_providers,
     stop_phases_fit,
+    triggers_are_armed_while_up,
+    triggers_do_not_run_wild,
+    health_is_looked_after_while_up,
+    the_main_process_is_known,
+    a_start_has_a_next_step,
     the_reason_is_true,
 )
 OF_ALL: tuple[Callable[[Moment], None], ...] = (
     counts_are_true,
     runs_do_not_overlap,
     what_is_decided_is_answered,
+    reloads_have_an_end,
     every_state_explains_itself,
 )
 AT_THE_END: tuple[Callable[[Moment], None], ...] = (the_shutdown_ends, everything_is_answered)

@@ -15,6 +15,8 @@ from typing import Any, Final
 from linit.engine import events
 from linit.engine.events import Verb
 from linit.engine.simulator import Simulator
+from linit.model.service import Kind
+from linit.model.state import Role, UnitState
 from tests.simulation import graphs, invariants
 from tests.simulation.moment import Moment
 from tests.simulation.scenario import (
@@ -23,13 +25,17 @@ from tests.simulation.scenario import (
     Become,
     Die,
     End,
+    HandOver,
     Impossible,
     Keys,
     Late,
     Lock,
     Replace,
     Run,
+    Say,
     Scenario,
+    See,
+    Sicken,
     compiled,
 )
 from tests.simulation.seen import Seen
@@ -130,12 +136,18 @@ class Played:
                 self.world.end(action.name, action.status)
             case Replace():
                 self._replace(action)
-            case Late(event=events.TimerFired(name=name, kind=kind)) if self.world.is_armed(name, kind):
-                pass  # armed anew: the runtime has one timer of a kind, so an old one cannot fire any more
-            case Late(event=events.Emptied(name=name)) if self.world.is_populated(name):
-                pass  # the runtime looks before it says so
             case Late():
-                self.world.tell(action.event)
+                if not self._is_timely(action.event):
+                    self.world.tell(action.event)
+            case See():
+                self.world.attended.trigger(action.name, action.text)
+            case Sicken():
+                self.world.attended.sicken(action.name)
+            case Say():
+                if self.world.is_populated(action.event.name):
+                    self.world.tell(action.event)
+            case HandOver():
+                self._hand_over(action.name)
             case Run():
                 if self._is_there(action.caller):
                     service = graphs.service(action.name, **action.keys)
@@ -144,6 +156,32 @@ class Played:
                 self._lock(action)
             case End():
                 self.world.tell(events.Shutdown(action.finish, "tester"))
+
+    def _is_timely(self, event: events.Event) -> bool:
+        """Is it an event that means something now, so that only the world itself may say it?"""
+        unit = self.world.engine.units.get(getattr(event, "name", ""))
+        match event:
+            case events.TimerFired(name=name, kind=kind):
+                return self.world.is_armed(name, kind)  # anew: the runtime has one of a kind, an old one is gone
+            case events.Emptied(name=name):
+                return self.world.is_populated(name)  # the runtime looks before it says so
+            case events.Spawned(role=role) | events.SpawnFailed(role=role) | events.Exited(role=role):
+                return unit is not None and role in unit.running
+            case events.MainFound():
+                return unit is not None and (unit.searching or Role.MAIN in unit.running)
+            case events.Unhealthy(name=name):
+                return name in self.world.attended.watched
+            case events.Triggered(name=name):
+                return name in self.world.attended.armed
+            case events.Ready() | events.ReadinessFailed():
+                return unit is not None and unit.state is UnitState.STARTING
+        return False
+
+    def _hand_over(self, name: str) -> None:
+        unit = self.world.engine.units.get(name)
+        is_daemon = unit is not None and (unit.service.kind is Kind.PROCESS or unit.found)
+        if is_daemon and unit is not None and Role.MAIN in unit.pids:
+            self.world.attended.hand_over(name)
 
     def _is_there(self, caller: str) -> bool:
         return not caller or any(process.name == caller and process.role for process in self.world.processes.values())

@@ -94,6 +94,39 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
+class See:
+    """A trigger sees what it waits for (nothing happens if it is not armed)."""
+
+    at_s: float
+    name: str
+    text: str = "a client"
+
+
+@dataclass(frozen=True, slots=True)
+class Sicken:
+    """A service is not well any more (nothing happens if nobody looks after its health)."""
+
+    at_s: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A process of a service says something of itself, as by sd_notify(3) (nothing happens if none lives)."""
+
+    at_s: float
+    event: events.Extended | events.Reloaded
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The main process of a service makes way for another (nothing happens if there is none)."""
+
+    at_s: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """A shutdown is asked for."""
 
@@ -105,7 +138,7 @@ class Impossible(Exception):
     """A scenario that linit is never put into."""
 
 
-Action = Ask | Become | Die | Replace | Late | Run | Lock | End
+Action = Ask | Become | Die | Replace | Late | Run | Lock | See | Sicken | Say | HandOver | End
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +230,8 @@ def as_test(scenario: Scenario, name: str) -> str:
         "from linit.engine.simulator import Behaviour",
         "from linit.model.state import Finish, Role",
         "from tests.simulation.playing import play",
-        "from tests.simulation.scenario import Ask, Become, Die, End, Late, Lock, Replace, Run, Scenario",
+        "from tests.simulation.scenario import Ask, Become, Die, End, HandOver, Late, Lock, Replace, Run, Say",
+        "from tests.simulation.scenario import Scenario, See, Sicken",
         "",
         "",
         f"def test_{name}() -> None:",

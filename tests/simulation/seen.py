@@ -10,6 +10,7 @@ from linit.engine import events
 from linit.engine.effects import Answer, Transition
 from linit.engine.engine import SHUTDOWN_RUNLEVEL
 from linit.engine.events import TimerKind, Verb
+from linit.engine.lifecycle import EXTENSION_MAX_S
 from linit.engine.simulator import Simulator
 from linit.engine.stopping import KILL_WAIT_S
 from linit.engine.unit import Unit
@@ -27,7 +28,12 @@ class Seen:
     def __init__(self, plan: Plan) -> None:
         self.met: Counter[tuple[str, str]] = Counter()
         self.statuses: defaultdict[str, set[int]] = defaultdict(set)  # with which its processes ended
-        self.troubles: defaultdict[str, set[str]] = defaultdict(set)  # why a spawn failed, or readiness
+        self.troubles: defaultdict[str, set[str]] = defaultdict(set)  # why a spawn failed, readiness, or health
+        self.conditions: defaultdict[str, set[str]] = defaultdict(set)  # that were not met
+        self.sights: defaultdict[str, set[str]] = defaultdict(set)  # what triggers saw
+        self.activated_at_s: defaultdict[str, list[float]] = defaultdict(list)  # when triggers started their services
+        self.activations: dict[str, Reason] = {}  # the last of these, by trigger
+        self.activates: set[tuple[str, str]] = set()  # (trigger, service) that there ever were
         self.entered_s: dict[tuple[str, UnitState], float] = {}  # when it last entered a state
         self.respawned_at_s: defaultdict[str, list[float]] = defaultdict(list)  # what counts against the limit
         self.asked: defaultdict[tuple[str, Verb], set[str]] = defaultdict(set)  # by whom
@@ -48,12 +54,15 @@ class Seen:
         """The edges of these are in force from now on."""
         for service in services:
             self.edges.update((service.name, edge.on) for edge in service.dependencies)
+            if service.activates:
+                self.activates.add((service.name, service.activates))
 
     def note(self, world: Simulator, event: events.Event) -> None:
         """One event, and what the engine made of it."""
         self.renewed.clear()
         kind = type(event).__name__
         self.met["event", kind] += 1
+        self._note_pair(world, event, kind)
         getattr(self, f"_note_{kind}", _nothing)(world, event)
         for effect in world.last_effects:
             if isinstance(effect, Transition):
@@ -72,6 +81,16 @@ class Seen:
         """When it last entered one of these states."""
         return max((self.entered_s.get((name, state), -1.0) for state in states), default=-1.0)
 
+    def _note_pair(self, world: Simulator, event: events.Event, kind: str) -> None:
+        """In which state of its unit did an event about one unit come?"""
+        name = getattr(event, "name", "")
+        if name not in world.engine.units:
+            return
+        changes = (each for each in world.last_effects if isinstance(each, Transition) and each.name == name)
+        first = next(changes, None)
+        state = first.before if first is not None else world.engine.units[name].state
+        self.met["pair", f"{state.value} {kind}"] += 1
+
     # -- by kind of event ----------------------------------------------------------------------------------------
 
     def _note_Exited(self, _world: Simulator, event: events.Exited) -> None:
@@ -82,6 +101,24 @@ class Seen:
 
     def _note_ReadinessFailed(self, _world: Simulator, event: events.ReadinessFailed) -> None:
         self.troubles[event.name].add(event.text)
+
+    def _note_Unhealthy(self, _world: Simulator, event: events.Unhealthy) -> None:
+        self.troubles[event.name].add(event.text)
+
+    def _note_ConditionsChecked(self, _world: Simulator, event: events.ConditionsChecked) -> None:
+        self.conditions[event.name].add(event.text)
+
+    def _note_Triggered(self, world: Simulator, event: events.Triggered) -> None:
+        self.sights[event.name].add(event.text)
+        trigger = world.engine.units.get(event.name)
+        target = world.engine.units.get(trigger.service.activates) if trigger is not None else None
+        if target is not None and target.wish.cause is Cause.ACTIVATED and target.wish.of == event.name:
+            if target.wish is not self.activations.get(event.name):
+                self.activated_at_s[event.name].append(world.now_s)
+            self.activations[event.name] = target.wish
+
+    def _note_Extended(self, _world: Simulator, event: events.Extended) -> None:
+        self.shutdown_limit_s += min(event.delay_s, EXTENSION_MAX_S)
 
     def _note_TimerFired(self, _world: Simulator, event: events.TimerFired) -> None:
         self.met["timer", event.kind.value] += 1
@@ -96,6 +133,7 @@ class Seen:
                 self.asked[edge.on, event.verb].add(event.by)  # a virtual name stands for its providers
             if event.verb is Verb.RESET:
                 self.respawned_at_s.pop(name, None)
+                self.activated_at_s.pop(name, None)
             if event.verb in (Verb.NEED, Verb.WANT):
                 self.edges.add((event.caller, name))
 
@@ -117,6 +155,8 @@ class Seen:
         if self.shutdown_at_s is None:
             self.shutdown_at_s = world.now_s
             self.shutdown_limit_s = sum(stop_limit_s(unit) for unit in world.engine.units.values())
+            deadlines_s = (unit.deadline_s for unit in world.engine.units.values() if unit.deadline_s is not None)
+            self.shutdown_limit_s += sum(max(at_s - world.now_s, 0.0) for at_s in deadlines_s)  # what was extended
             self.shutdown_limit_s += sum(start_limit_s(unit) for unit in hooks(world))
 
     def _note_transition(self, world: Simulator, effect: Transition) -> None:
@@ -134,6 +174,7 @@ class Seen:
             if any(process.name == name for process in world.processes.values()):
                 self.survivors.add(name)
             self.respawned_at_s.pop(name, None)
+            self.activated_at_s.pop(name, None)
         elif after is UnitState.BACKOFF and unit is not None and unit.service.kind is not Kind.VIRTUAL:
             was_ended = effect.before is UnitState.STOPPING  # decided when that began: the window counts from there
             at_s = self.entered_s[name, UnitState.STOPPING] if was_ended else effect.at_s

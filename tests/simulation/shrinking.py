@@ -18,13 +18,17 @@ from tests.simulation.scenario import (
     Ask,
     Become,
     Die,
+    HandOver,
     Impossible,
     Keys,
     Late,
     Lock,
     Replace,
     Run,
+    Say,
     Scenario,
+    See,
+    Sicken,
     as_test,
     edges_of,
 )
@@ -143,9 +147,9 @@ def _without_name(action: Action, name: str) -> Action | None:
     if isinstance(action, Ask):
         names = tuple(other for other in action.names if other != name)
         return replace(action, names=names) if names and action.caller != name else None
-    if isinstance(action, Become | Die):
+    if isinstance(action, Become | Die | See | Sicken | HandOver):
         return None if action.name == name else action
-    if isinstance(action, Late):
+    if isinstance(action, Late | Say):
         return None if getattr(action.event, "name", "") == name else action
     if isinstance(action, Lock):
         return None if action.caller == name else action

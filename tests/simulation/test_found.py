@@ -10,26 +10,14 @@ from linit.engine.simulator import Behaviour, Simulator
 from linit.model.state import Finish, Outcome, UnitState
 from tests.simulation.graphs import plan
 from tests.simulation.playing import play
-from tests.simulation.scenario import Replace, Scenario
-from tests.simulation.worlds import answer, reason, text, world
+from tests.simulation.scenario import Ask, Replace, Scenario
+from tests.simulation.worlds import answer, reason, started, text, told, world
 
 UNKILLABLE = Behaviour(ignores_term=True, unkillable=True)
 SLOW = Behaviour(takes_s=1.0)
 FAILS = Behaviour(status=256)
 NOT_FOUND = Behaviour(spawn_error="exec /bin/daemon: ENOENT")
 REMAINS = "could not be run: processes of its last run cannot be killed"
-
-
-def started(machine: Simulator, *names: str) -> Simulator:
-    """With these started, and everything that follows over."""
-    machine.request(Verb.START, *names)
-    machine.run(until_s=20.0)
-    return machine
-
-
-def told(machine: Simulator) -> list[tuple[str, str]]:
-    """What was said that is no change of state."""
-    return [(effect.name, effect.text) for _, effect in machine.trace if isinstance(effect, effects.Told)]
 
 
 # -- processes that cannot be killed -----------------------------------------------------------------------------
@@ -290,3 +278,88 @@ def test_who_stops_names_what_went_down_rather_than_what_only_followed_it() -> N
     w.run()
     w.request(Verb.RESTART, "disk", only=True)
     assert (w.state("web"), reason(w, "web")) == (UnitState.STOPPING, "needs disk, which is down (test.yaml:1:1)")
+
+
+# -- what is held up by its dependents and dies meanwhile ----------------------------------------------------------
+
+
+def test_what_died_while_its_stop_waited_is_not_kept_but_started_again() -> None:
+    """Seed 1395: it was up for ever after, without a process."""
+    machine = started(world({"web": Behaviour(stop_s=1.0)}, db={}, web={"need": ["db"]}), "web")
+    machine.request(Verb.STOP, "db")
+    machine.end("db", 11)
+    assert machine.states() == {"db": "stopping", "web": "stopping"}
+    machine.request(Verb.START, "db")
+    assert machine.state("db") is UnitState.STARTING, "it waits for nobody: nothing of it is left"
+    machine.run()
+    assert machine.states() == {"db": "up", "web": "up"}
+    assert {process.name for process in machine.processes.values()} == {"db", "web"}
+
+
+def test_what_dies_while_its_stop_waits_and_it_is_wanted_again_is_started_again() -> None:
+    machine = world(
+        {"web": Behaviour(stop_s=1.0), "base": Behaviour(takes_s=3.0)},
+        base={"ready": True},
+        db={"want": ["base"]},
+        web={"need": ["db"]},
+    )
+    started(machine, "web")
+    machine.request(Verb.STOP, "base")
+    machine.run(until_s=machine.now_s + 5.0)
+    machine.request(Verb.STOP, "db")
+    machine.request(Verb.START, "db")
+    assert (machine.state("db"), reason(machine, "db")) == (UnitState.STOPPING, "waits for base")
+    machine.end("db", 11)
+    assert (machine.state("db"), reason(machine, "db")) == (UnitState.WAITING, "waits for base")
+    machine.run()
+    assert machine.states() == {"base": "up", "db": "up", "web": "up"}
+
+
+# -- the wedge guard, and what was found at run time ---------------------------------------------------------------
+
+
+def test_a_unit_at_rest_that_waits_for_a_bind_is_part_of_a_loop() -> None:
+    """Seed 100076793. By its old definition `fs` waits for `disk`, by its new one `disk` is bound to `fs`."""
+    scenario = Scenario(
+        services={"fs": {"want": ["disk"]}, "disk": {}, "web": {"need": ["fs"]}},
+        behaviours={"web": Behaviour(stop_s=0.5)},
+        actions=(
+            Ask(1.0, Verb.STOP, ("disk",)),
+            Ask(2.0, Verb.STOP, ("fs",)),
+            Replace(2.1, {"fs": {}, "disk": {"bind": ["fs"]}}),
+            Ask(2.2, Verb.START, ("fs",)),
+        ),
+        target="web",
+    )
+    world = play(scenario, thorough=True, trace=True).world
+    assert ("disk", "failed") in [
+        (effect.name, effect.after.value) for _, effect in world.trace if isinstance(effect, effects.Transition)
+    ]
+
+
+def test_what_a_service_that_runs_has_learned_is_looked_at_again_when_a_new_plan_comes() -> None:
+    """`db` needs `web` by its new definition, in force at once: what `web` found out would close a loop with that."""
+    machine = started(world(web={}, db={}), "web")
+    machine.request(Verb.WANT, "db", caller="web", waits=False)
+    machine.run()
+    machine.request(Verb.STOP, "db")
+    machine.run()
+    machine.load(plan({"web": {"digest": "new"}, "db": {"need": ["web"], "digest": "new"}}))
+    assert [edge.on for edge in machine.engine.links.dependencies("web")] == []
+    machine.request(Verb.START, "db")
+    machine.run()
+    assert machine.states() == {"web": "up", "db": "up"}
+
+
+def test_a_learned_need_stays_where_a_new_plan_orders_the_other_way_only_weakly() -> None:
+    machine = started(world(web={}, db={}), "web")
+    machine.request(Verb.NEED, "db", caller="web", waits=False)
+    machine.run()
+    machine.request(Verb.STOP, "db")
+    machine.run()
+    machine.load(plan({"web": {}, "db": {"after": ["web"], "digest": "new"}}))
+    assert [edge.on for edge in machine.engine.links.dependencies("web")] == ["db"]
+    assert ("db", "no longer after web (test.yaml:1:1): web need db now") in told(machine)
+    machine.request(Verb.START, "db")
+    machine.run()
+    assert machine.states() == {"web": "up", "db": "up"}

@@ -135,6 +135,8 @@ class FakeSupervisor:
         self.finished: list[Finish] = []
         self.next_plan: Plan | None = None
         self.status_texts: dict[str, str] = {}
+        self.unmet: dict[str, str] = {}  # the condition of a service that is not met
+        self.words_of_triggers: dict[str, list[str]] = {}
         self.usages: dict[str, dict[str, Any]] = {}
         self._last_pid = 100
         self._last_id = 0
@@ -222,6 +224,9 @@ class FakeSupervisor:
     def status_text(self, name: str) -> str:
         return self.status_texts.get(name, "")
 
+    def trigger_words(self, name: str) -> list[str]:
+        return self.words_of_triggers.get(name, [])
+
     def usage(self, unit: Unit) -> dict[str, Any]:
         return self.usages.get(unit.name, {})
 
@@ -249,6 +254,12 @@ class FakeSupervisor:
             case effects.WatchReadiness(definition):
                 if definition.name not in self.held and definition.name not in self.exits:
                     self._events.append(events.Ready(definition.name))
+            case effects.CheckConditions(definition):
+                self._events.append(events.ConditionsChecked(definition.name, self.unmet.get(definition.name, "")))
+            case effects.Arm(definition):
+                failed = events.SpawnFailed(definition.name, Role.MAIN, "its address is taken")
+                is_armed = definition.name not in self.exits
+                self._events.append(events.Ready(definition.name) if is_armed else failed)
             case effects.Signal(name, number):
                 if name not in self.stubborn and self.engine.units[name].pids:
                     self._events.append(events.Exited(name, Role.MAIN, number))

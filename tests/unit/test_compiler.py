@@ -251,3 +251,17 @@ def test_an_up_to_date_plan_is_seen_without_the_parser(root: Path) -> None:
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.stdout.splitlines()[1:] == [""]
+
+
+def test_what_a_person_wrote_is_counted_and_not_what_follows_from_it(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sockets, timers and provided names are services for PID 1, but nobody wrote them as such."""
+    put(root, "/usr/lib/linit/services/b.yaml", f"{GOOD}listen: {{tcp: 80}}\nschedule: {{every: 1h}}\nprovide: web\n")
+    assert run("compile", "--root", root) == compiler.DONE
+    assert run("verify", "--root", root) == compiler.DONE
+    assert capsys.readouterr().out == (
+        f"{root}/var/lib/linit/plan.msgpack: compiled (3 services, 0 errors, 0 warnings, 0 notes)\n"
+        "3 services checked: 0 errors, 0 warnings, 0 notes\n"
+    )
+    assert len(plan_of(root).services) == 6

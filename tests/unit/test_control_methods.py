@@ -120,6 +120,8 @@ def test_list_has_every_service_in_name_order() -> None:
             "outdated": False,
             "broken": "",
             "transient": False,
+            "activates": "",
+            "waits_for": [],
         }  # fmt: skip
 
 
@@ -146,6 +148,12 @@ def test_status_adds_what_is_defined_and_what_the_service_says_of_itself() -> No
             "can_reload": False,
             "faults": [],
             "has_process": True,
+            "pidfile": "",
+            "conditions": [],
+            "health": None,
+            "watchdog_s": None,
+            "enabled_as": ["web"],
+            "triggers": [],
             "said": "loading",
             "usage": {},
         }

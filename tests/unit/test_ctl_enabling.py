@@ -145,3 +145,14 @@ def test_no_name_leads_out_of_the_folders(tmp_path: Path, name: str) -> None:
     both = folders(tmp_path)
     (tmp_path / "web.yaml").write_text("run: x")
     assert definition_of(name, both) == ""
+
+
+def test_a_trigger_is_defined_with_what_it_starts(tmp_path: Path) -> None:
+    """Also where no linit answers that would know it."""
+    for name in ("web", "job@", "own.timer"):
+        (tmp_path / f"{name}.yaml").write_text("run: x\n")
+    folders = [str(tmp_path)]
+    assert definition_of("web.socket", folders) == str(tmp_path / "web.yaml")
+    assert definition_of("job@a.timer", folders) == str(tmp_path / "job@.yaml")
+    assert definition_of("own.timer", folders) == str(tmp_path / "own.timer.yaml")
+    assert definition_of("nobody.watch", folders) == ""

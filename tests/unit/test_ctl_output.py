@@ -202,9 +202,12 @@ def test_reload_without_a_name_shows_the_difference_and_what_is_wrong() -> None:
             "added     new\nremoved   redis\noutdated  nginx\nto put it to use: linitctl restart nginx\n",
             "warning: services/new.yaml:2: run: found 'x'\n",
         )
-        assert here.ctl("reload") == Ran(0, "nothing changed\n", "warning: services/new.yaml:2: run: found 'x'\n")
+        here.supervisor.next_plan = Plan((*kept, nginx, service("new")))
+        assert here.ctl("reload") == Ran(0, "outdated  nginx\nto put it to use: linitctl restart nginx\n", "")
         line = "nginx  up      103  1 min 1 s  0.00 s  its definition changed: a restart puts the new one to use\n"
         assert line in here.ctl("list").out
+        here.ctl("restart", "nginx")
+        assert here.ctl("reload") == Ran(0, "nothing changed\n", "")
 
 
 def test_kill_says_what_was_sent_to_whom() -> None:

@@ -133,9 +133,9 @@ CAPABILITY = "expected a capability such as net_bind_service (see capabilities(7
         ("private_network: true\nready: {tcp: 80}",
          "f:3:8: ready: found tcp, expected another readiness; with private_network nobody but the service itself "
          "reaches its ports"),
-        ("private_network: true\nready: notify",
-         "f:3:8: ready: found notify, expected another readiness; with private_network it does not reach the socket "
-         "for that"),
+        ("private_network: true\nchroot: /srv\nready: notify",
+         "f:4:8: ready: found notify, expected another readiness; with private_network and chroot it does not reach "
+         "the socket for that"),
         ("private_tmpp: true", "f:2:1: found unknown key 'private_tmpp', expected a key of a definition; "
                                "did you mean 'private_tmp'?"),
     ],

@@ -58,9 +58,10 @@ DURATION = "expected a duration such as 90, 1.5s, 500ms, 2min or 1h"
         ("stack: boot", "2:1: stack: found the key in kind process, expected it only in kind runlevel"),
         ("instances: x", "2:1: instances: found the key in a service, expected it only in a template; "
                          "the name of a template ends in '@'"),
-        ("kind: proces", "2:7: kind: found 'proces', expected one of process, oneshot, target, runlevel; "
+        ("kind: proces", "2:7: kind: found 'proces', expected one of process, oneshot, forking, target, runlevel; "
                          "did you mean 'process'?"),
-        ("kind: virtual", "2:7: kind: found 'virtual', expected one of process, oneshot, target, runlevel"),
+        ("kind: virtual", "2:7: kind: found 'virtual', expected one of process, oneshot, forking, target, runlevel"),
+        ("kind: socket", "2:7: kind: found 'socket', expected one of process, oneshot, forking, target, runlevel"),
         ("need: {a: b}", "2:7: need: found a mapping, expected a name of letters, digits, '_', '.', '-' and at most "
                          "one '@' that is not the first"),
         ("need: [b, 'c d']", "2:11: need: found 'c d', expected a name of letters, digits, '_', '.', '-' and at most "
@@ -108,7 +109,14 @@ DURATION = "expected a duration such as 90, 1.5s, 500ms, 2min or 1h"
         ("description: !!int 3", "2:14: found tag 'tag:yaml.org,2002:int', expected no tag; "
                                  "values are read as they are written"),
         ("[a]: b", "2:1: found a list as a key, expected text"),
-        ("description: *x", "2:14: found alias '*x', expected an anchor '&x' before it"),
+        ("description: *x", "2:14: found alias '*x', expected an anchor '&x' before it; a text that begins with one of "
+                            "* @ & % ! stands in quotes"),
+        ("schedule: {calendar: */5 * * * *}", "2:23: found invalid YAML (while scanning an alias did not find expected "
+                                              "alphabetic or numeric character), expected valid YAML; a text that "
+                                              "begins with one of * @ & % ! stands in quotes"),
+        ("schedule: {calendar: @daily}", "2:22: found invalid YAML (while scanning for the next token found character "
+                                         "that cannot start any token), expected valid YAML; a text that begins with "
+                                         "one of * @ & % ! stands in quotes"),
         ("a: b: c", "2:5: found invalid YAML (mapping values are not allowed in this context), expected valid YAML"),
     ],
 )  # fmt: skip

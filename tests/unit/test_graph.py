@@ -262,14 +262,15 @@ def test_services_of_one_runlevel_that_conflict_are_an_error_that_takes_neither_
 # any graph
 
 KINDS = st.sampled_from([EdgeKind.NEED, EdgeKind.BIND, EdgeKind.WANT, EdgeKind.USE, EdgeKind.AFTER])
-NAMES = st.sampled_from([f"s{number}" for number in range(8)])
+NAMES = st.sampled_from([*(f"s{number}" for number in range(8)), "s0.socket"])
+WITH_SOCKETS = ("s0", "s1")
 
 Draw = Callable[[st.SearchStrategy[object]], object]
 
 
 @st.composite
 def any_definitions(draw: Draw, kinds: st.SearchStrategy[EdgeKind] = KINDS) -> Definitions:
-    """Up to eight services with any edges among them, some to virtual names, some broken."""
+    """Up to eight services with any edges among them, some to virtual names, some broken; two of them with sockets."""
     made = []
     for number in range(8):
         edges = draw(st.lists(st.tuples(kinds, NAMES | st.sampled_from(["v", "w"])), max_size=4))
@@ -280,7 +281,17 @@ def any_definitions(draw: Draw, kinds: st.SearchStrategy[EdgeKind] = KINDS) -> D
         dependencies = tuple(Dependency(kind, on, place) for kind, on in edges)
         service = Service(f"s{number}", place, dependencies=dependencies)
         made.append(Definition(service, provides=tuple((name, place) for name in provides)))
-    return Definitions(tuple(made))
+    return Definitions(tuple(each for one in made for each in with_socket(one)))
+
+
+def with_socket(made: Definition) -> tuple[Definition, ...]:
+    """As `linit.definitions` leaves a service that has the key `listen`."""
+    service = made.service
+    if service.name not in WITH_SOCKETS:
+        return (made,)
+    socket = Service(f"{service.name}.socket", service.place, Kind.SOCKET, activates=service.name)
+    need = Dependency(EdgeKind.NEED, socket.name, service.place, implied=True)
+    return replace(made, service=replace(service, dependencies=(*service.dependencies, need))), Definition(socket)
 
 
 def waits(found: Resolution) -> loops.Graph:
@@ -347,8 +358,16 @@ def test_of_needs_alone_exactly_the_members_of_loops_are_broken(read: Definition
     components = nx.strongly_connected_components(whole)
     members = {name for component in components if len(component) > 1 for name in component}
     found = graph.resolve(plain)
-    assert {name for name, why in broken(found).items() if why == "cycle"} == members
+    sockets = {f"{name}.socket" for name in members if name in WITH_SOCKETS}
+    assert {name for name, why in broken(found).items() if why == "cycle"} == members | sockets
     assert found.cuts == ()
+
+
+@given(any_definitions())
+@settings(max_examples=100, deadline=None)
+def test_sockets_are_opened_for_services_that_can_start_and_no_others(read: Definitions) -> None:
+    out = broken(graph.resolve(read))
+    assert [out.get(f"{name}.socket") for name in WITH_SOCKETS] == [out.get(name) for name in WITH_SOCKETS]
 
 
 @given(st.sets(st.tuples(NAMES, NAMES).filter(lambda pair: pair[0] != pair[1]), max_size=16))

@@ -59,6 +59,8 @@ def test_addresses_are_numeric(text: str, expected: object) -> None:
             Kind.PROCESS,
             "killed by SIGKILL; starts again after 0.2 s",
         ),
+        (UP, Reason(Cause.READY), 0.8, Kind.FORKING, "up (pid 412, ready after 0.8 s)"),
+        (UP, Reason(Cause.READY), 0.0, Kind.TIMER, "up"),
         (UnitState.STARTING, Reason(Cause.STARTING, text="starting"), None, Kind.PROCESS, "starting"),
         (UnitState.WAITING, Reason(Cause.WAITS_FOR, of="net"), None, Kind.PROCESS, "waiting (waits for net)"),
     ],

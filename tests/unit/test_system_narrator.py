@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from linit.engine.effects import BootFinished, Effect, Told, Transition
@@ -182,3 +183,19 @@ def test_what_the_engine_tells_during_a_shutdown_is_shown() -> None:
     machine.take()
     machine.show(Told("slow", "ignored TERM for 15 s, killed", 16.0))
     assert machine.take() == ["[ 16.000] slow             ignored TERM for 15 s, killed"]
+
+
+def test_what_starts_services_is_shown_only_when_it_fails() -> None:
+    """Sockets and timers run nothing by themselves. A socket with a process for each connection does."""
+    machine = Machine("ssh", "timer")
+    machine.engine.units["ssh"].service = replace(machine.engine.units["ssh"].service, kind=Kind.SOCKET)
+    machine.engine.units["timer"].service = Service("timer", HERE, Kind.TIMER, activates="a")
+    up, failed = Reason(Cause.READY), Reason(Cause.SPAWN_FAILED, text="its address is taken")
+    for name in ("ssh", "timer"):
+        machine.show(Transition(name, UnitState.STARTING, UnitState.UP, up, 1.0, 0.0))
+    machine.show(Transition("timer", UnitState.STARTING, UnitState.FAILED, failed, 2.0))
+    assert machine.lines == [
+        "[  1.000] ssh              up        0.00 s",
+        "[  2.000] timer            failed  could not be run: its address is taken (/services/s.yaml:1)",
+        "                                   see: linitctl why timer",
+    ]

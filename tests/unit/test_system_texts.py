@@ -108,6 +108,7 @@ def test_the_closing_line_counts_what_runs_and_names_what_failed() -> None:
         unit("sshd", UnitState.FAILED),
         unit("net", UnitState.FAILED, kind=Kind.VIRTUAL),
         unit("default", UnitState.UP, kind=Kind.RUNLEVEL),
+        unit("nginx.socket", UnitState.UP, kind=Kind.SOCKET),
         unit("idle", UnitState.DOWN),
     ]
     assert texts.reached(PLAIN, 9.2, 6.21, "default", units) == (

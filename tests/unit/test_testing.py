@@ -13,6 +13,7 @@ import pytest
 from linit.planning.durations import DurationsError
 from linit.planning.world import UnknownName
 from linit.testing import Boot, simulate
+from tests.simulation import graphs
 
 SHOP = {
     "db": "run: [/bin/db]\nready: notify\nrestart: {policy: on_failure, delay: 1s, limit: 2}\n",
@@ -97,6 +98,61 @@ def test_a_crash_is_followed_by_a_respawn_within_its_limit(boot: Boot) -> None:
     assert boot.why("db") == "db failed: killed by SIGKILL; gave up after 2 respawns within 60 s."
     with pytest.raises(ValueError, match="db has no process that could crash: db failed: killed by SIGKILL"):
         boot.crash("db")
+
+
+@pytest.fixture
+def supervised() -> Boot:
+    """web is started by clients, job by a clock; web needs db, which is asked whether it is well."""
+    services = {
+        "db": {"kind": "forking", "health": True, "restart": "always"},
+        "job": {"kind": "oneshot", "remains": False, "when": True},
+        "job.timer": {"kind": "timer", "activates": "job"},
+        "web": {"need": ["web.socket", "db"]},
+        "web.socket": {"kind": "socket", "activates": "web"},
+        "default": {"kind": "runlevel", "want": ["web.socket", "job.timer"]},
+    }
+    return Boot(graphs.plan(services))
+
+
+def test_a_trigger_starts_its_service_when_it_sees_something(supervised: Boot) -> None:
+    assert supervised.state("web") == "down"
+    supervised.trigger("web.socket", "a client of :80")
+    assert (supervised.state("web"), supervised.state("db")) == ("up", "up")
+    assert supervised.why("web") == "web is up: started by web.socket: a client of :80. " + supervised.why("web.socket")
+    supervised.trigger("job.timer", "every 1h")
+    assert supervised.why("job") == "job is down: exited with status 0."
+
+
+def test_only_a_trigger_that_is_up_sees_something(supervised: Boot) -> None:
+    with pytest.raises(ValueError, match="web is a process: it starts nothing by itself"):
+        supervised.trigger("web")
+    supervised.stop("web.socket")
+    with pytest.raises(ValueError, match=r"web\.socket is not up, so it sees nothing: web\.socket is down: stopped by"):
+        supervised.trigger("web.socket")
+
+
+def test_a_service_that_is_not_well_is_restarted(supervised: Boot) -> None:
+    supervised.trigger("web.socket")
+    supervised.unhealthy("db")
+    assert (supervised.state("db"), supervised.restarts("db"), supervised.stops()) == ("up", 1, ("db",))
+
+
+def test_only_what_is_up_and_looked_after_can_be_found_unwell(supervised: Boot) -> None:
+    with pytest.raises(ValueError, match=r"nobody asks whether web is well \(keys: health, watchdog\)"):
+        supervised.unhealthy("web")
+    with pytest.raises(ValueError, match="db is not up: db is down: nothing has asked for it"):
+        supervised.unhealthy("db")
+
+
+def test_a_condition_that_is_not_met_keeps_a_service_down(supervised: Boot) -> None:
+    supervised.unmet("job")
+    assert supervised.start("job") == "done"
+    assert supervised.why("job") == "job is down: a condition is not met: command /bin/test."
+    supervised.heal("job")
+    supervised.trigger("job.timer")
+    assert supervised.why("job") == "job is down: exited with status 0."
+    with pytest.raises(ValueError, match=r"web has no conditions \(key: when\)"):
+        supervised.unmet("web")
 
 
 def test_time_that_passes_forgives_crashes(boot: Boot) -> None:

@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from panux.bench.job import LAST, SCRIPTS, Job, JobSet, ends, in_order, reduced
 
 RUNLEVELS: Final = ("sysinit", "boot", "default")
@@ -55,9 +53,7 @@ def real_set(services: Path, find: Callable[[str], str]) -> JobSet:
 
     Raises ValueError where the definitions wait for each other, KeyError where one names what is not there.
     """
-    members = {
-        level: sorted(link.name for link in (services / "runlevels" / level).iterdir()) for level in RUNLEVELS
-    }
+    members = {level: sorted(link.name for link in (services / "runlevels" / level).iterdir()) for level in RUNLEVELS}
     wanted = [name for level in RUNLEVELS for name in members[level] if name != LOGIN]
     texts = {name: definition(services, name) for name in wanted}
     for name in [needed for text in texts.values() for needed in names(text.get("need"))]:
@@ -84,6 +80,8 @@ def real_set(services: Path, find: Callable[[str], str]) -> JobSet:
 
 def definition(services: Path, name: str) -> dict[str, Any]:
     """A definition as its file has it: every scalar is a text."""
+    import yaml  # here, so that `vm-tests/bench --help` needs nothing installed
+
     loaded: dict[str, Any] = yaml.load((services / f"{name}.yaml").read_text(), yaml.BaseLoader)
     return loaded
 

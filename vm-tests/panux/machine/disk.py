@@ -26,6 +26,15 @@ def create_overlay(disk: Path, image: Image) -> None:
         raise BuildError(f"{disk}: {ended.stderr.strip()}")
 
 
+def scratch_overlay(scratch: Path, disk: Path) -> Path:
+    """Makes an overlay of another overlay, for changes that are not to stay. Raises BuildError."""
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(disk.absolute()), str(scratch)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise BuildError(f"{scratch}: {ended.stderr.strip()}")
+    return scratch
+
+
 def check_file_system(disk: Path) -> str:
     """What e2fsck says of the file system on the disk of a machine that is off, without changing anything.
 

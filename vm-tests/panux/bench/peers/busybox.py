@@ -14,7 +14,9 @@ from panux.bench.peers.peer import Peer, Tree
 
 def configure(tree: Tree, jobs: JobSet) -> None:
     """/etc/inittab, and /etc/init.d/rcS and rcK in the order of the set and its reverse."""
-    logins = "".join(f"{job.tty.rpartition('/')[2]}::respawn:{shlex.join(job.command)}\n" for job in jobs.jobs if job.tty)
+    logins = "".join(
+        f"{job.tty.rpartition('/')[2]}::respawn:{shlex.join(job.command)}\n" for job in jobs.jobs if job.tty
+    )
     tree.applet("init", "poweroff", "start-stop-daemon")
     tree.write(
         "etc/inittab", f"::sysinit:/etc/init.d/rcS\n{logins}::shutdown:/etc/init.d/rcK\n::ctrlaltdel:/usr/sbin/reboot\n"
@@ -25,13 +27,14 @@ def configure(tree: Tree, jobs: JobSet) -> None:
 
 
 def start_lines(job: Job) -> str:
-    """The lines of rcS that start a job."""
+    """The lines of rcS that start a job; start-stop-daemon backgrounds what does not do so by itself."""
     pre = f"{shlex.join(job.pre)}\n" if job.pre else ""
-    if job.user:
-        command = shlex.join(("start-stop-daemon", "-S", "-q", "-c", job.user, "-x", job.background[0], "--",
-                              *job.background[1:]))  # fmt: skip
-        return f"{pre}(umask {job.umask or '022'}; cd {job.directory or '/'}; {command})\n"
-    return f"{pre}{shlex.join(job.background or job.command)}\n"
+    command = job.background or job.command
+    if not job.daemon or (job.background and not job.user):
+        return f"{pre}{shlex.join(command)}\n"
+    options = ["-S", "-q"] + ([] if job.background else ["-b"]) + (["-c", job.user] if job.user else [])
+    started = shlex.join(["start-stop-daemon", *options, "-x", command[0], "--", *command[1:]])
+    return f"{pre}(umask {job.umask or '022'}; cd {job.directory or '/'}; {started})\n"
 
 
 def stop_lines(job: Job) -> str:

@@ -76,6 +76,8 @@ class Peer:
     poweroff: str
     libraries: tuple[str, ...] = ()
     """Shared libraries that it opens by name, which no ELF header asks for."""
+    files: tuple[str, ...] = ()
+    """Beginnings of paths of what else enters from the packages that it depends on."""
     is_own: bool = False
     """linit: the image as it is, with its interpreter; nothing is taken out."""
 

@@ -1,0 +1,180 @@
+"""The command `vm-tests/bench`: boots the sets under the peers, one machine at a time, and shows what came out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import sys
+from pathlib import Path
+from typing import Final
+
+from panux import places
+from panux.bench import measure, results
+from panux.bench.disk import Disk, disk_of
+from panux.bench.graph import critical_path_s, lower_bound_s, work_s
+from panux.bench.guest import MODES, WALL_CPUS
+from panux.bench.job import JobSet
+from panux.bench.peers import ALL
+from panux.bench.peers.peer import Peer
+from panux.bench.picture import picture
+from panux.bench.profile import profile, profile_text
+from panux.bench.results import Comparison, Series
+from panux.bench.seasoning import BOOTS, seasoned
+from panux.bench.sets import SETS, job_set
+from panux.bench.table import LEGEND, MODE_TITLES, table
+from panux.faults import MachineError, PanuxError
+from panux.image.archive import Archive, open_archive
+from panux.image.mirror import Mirror, machine_mirror
+from panux.image.progress import Progress
+from panux.preparation import Prepared, prepare
+
+DESCRIPTION: Final = """\
+Boots the same services under linit and under the other inits of Debian, in the same machine, and compares them.
+First with instructions counted, where one boot tells all; then by the clock, several rounds."""
+ROUNDS: Final = 3
+OWN: Final = next(peer for peer in ALL if peer.is_own)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    known = ", ".join(peer.name for peer in ALL)
+    made = argparse.ArgumentParser(
+        "vm-tests/bench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--set", choices=SETS, action="append", help="this set of services (both)")
+    made.add_argument("--mode", choices=MODES, action="append", help="this way of counting time (both)")
+    made.add_argument("--boot", choices=BOOTS, action="append", help="of a new disk, or of one booted before (first)")
+    made.add_argument("--only", metavar="PEERS", default="", help=f"these peers, with commas: {known}")
+    made.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help="boots of each by the clock (%(default)s)"
+    )
+    made.add_argument("--profile", action="store_true", help="only linit: where the time of its boot goes")
+    made.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    made.add_argument("--svg", type=Path, metavar="FILE", help="draw the boots as bars")
+    made.add_argument("--from-json", type=Path, metavar="FILE", help="boot nothing: show what an earlier run wrote")
+    made.add_argument("--mirror", default="", metavar="URL", help="Debian archive (the one apt uses on this machine)")
+    made.add_argument("--offline", action="store_true", help="use only the cache of downloads")
+    return made
+
+
+def chosen_peers(names: str) -> list[Peer]:
+    """The peers of `--only`, in the order of the table. Raises PanuxError for an unknown name."""
+    wanted = [name for name in names.split(",") if name]
+    known = {peer.name for peer in ALL}
+    if unknown := [name for name in wanted if name not in known]:
+        raise PanuxError(f"--only: found '{unknown[0]}', expected one of {', '.join(sorted(known))}")
+    return [peer for peer in ALL if not wanted or peer.name in wanted]
+
+
+class Bench:
+    """What all comparisons share: the image, the packages, the peers."""
+
+    def __init__(self, options: argparse.Namespace, progress: Progress) -> None:
+        self.progress = progress
+        self.peers = chosen_peers(options.only)
+        self.rounds: int = options.rounds
+        self.prepared: Prepared = prepare(progress, options.mirror, options.offline)
+        mirror = Mirror(options.mirror.rstrip("/")) if options.mirror else machine_mirror()
+        self.archive: Archive = open_archive(places.downloads(), mirror, options.offline)
+
+    def disk(self, peer: Peer, set_name: str) -> Disk:
+        """The disk of a peer with a set."""
+        return disk_of(peer, set_name, self.prepared.image, self.archive, self.progress)
+
+    def disks(self, jobs: JobSet, boot: str) -> dict[str, Disk]:
+        """The disks of all peers with a set. A peer that cannot be booted once keeps its new disk, to fail on it."""
+        found = {peer.name: self.disk(peer, jobs.name) for peer in self.peers}
+        for peer in self.peers if boot == "second" else ():
+            with contextlib.suppress(MachineError):
+                found[peer.name] = seasoned(peer, found[peer.name], jobs, self.progress)
+        return found
+
+    def compare(self, set_name: str, mode: str, boot: str) -> Comparison:
+        """Boots all peers, once with instructions counted, else in rounds of one boot each."""
+        jobs = job_set(set_name, lambda name: name)
+        disks = self.disks(jobs, boot)
+        cores = 1 if mode == "icount" else WALL_CPUS
+        comparison = Comparison(
+            set_name, mode, [Series(name, disk.size_bytes) for name, disk in disks.items()], boot=boot
+        )
+        if set_name == "graph":
+            self.add_bound(comparison, cores)
+        rounds = 1 if mode == "icount" else self.rounds
+        for number in range(1, rounds + 1):
+            for peer, series in zip(self.peers, comparison.series, strict=True):
+                title = f"{mode}, {set_name}: {peer.name}" + (f", round {number} of {rounds}" if rounds > 1 else "")
+                with self.progress.step(title):
+                    series.runs.append(measure.measure(peer, disks[peer.name], jobs, mode))
+        return comparison
+
+    def add_bound(self, comparison: Comparison, cores: int) -> None:
+        """Measures each service alone, and what follows from it."""
+        floor = next(peer for peer in ALL if peer.name == "busybox")
+        jobs = job_set(comparison.set_name, lambda name: name)
+        with self.progress.step(f"{comparison.mode}, {comparison.set_name}: each service alone"):
+            alone_s = measure.alone_s(self.disk(floor, comparison.set_name), jobs, comparison.mode)
+        comparison.chain_s, comparison.chain = critical_path_s(jobs, alone_s)
+        comparison.work_s, comparison.cores = work_s(jobs, alone_s), cores
+        comparison.bound_s = lower_bound_s(jobs, alone_s, cores)
+
+
+def compared(options: argparse.Namespace) -> list[Comparison]:
+    """The comparisons that were asked for; each is shown when it is there."""
+    if options.from_json:
+        comparisons = results.from_json(options.from_json)
+        for comparison in comparisons:
+            print(f"\n{table(comparison)}")
+        return comparisons
+    bench = Bench(options, Progress())
+    comparisons = []
+    for mode, boot, set_name in itertools.product(
+        options.mode or MODES, options.boot or BOOTS[:1], options.set or SETS
+    ):
+        comparison = bench.compare(set_name, mode, boot)
+        comparisons.append(comparison)
+        print(f"\n{table(comparison)}\n", flush=True)
+        write(options, comparisons, bench)
+    return comparisons
+
+
+def show_profiles(options: argparse.Namespace) -> None:
+    """Boots linit once for each set that was asked for, and takes the boot apart."""
+    bench = Bench(options, Progress())
+    for set_name in options.set or SETS:
+        mode = (options.mode or MODES)[0]
+        disk = bench.disk(OWN, set_name)
+        with bench.progress.step(f"{mode}, {set_name}: linit, profiled"):
+            found = profile(disk, job_set(set_name, lambda name: name), mode)
+        print(f"\nset {set_name}, {MODE_TITLES[mode]}\n{profile_text(found)}", flush=True)
+
+
+def write(options: argparse.Namespace, comparisons: list[Comparison], bench: Bench | None) -> None:
+    """Writes the files that were asked for, after each comparison anew: a long run that is stopped leaves something."""
+    if options.json and bench:
+        facts = {"image": bench.prepared.image.fingerprint, "rounds": bench.rounds}
+        options.json.write_text(results.as_json(comparisons, facts))
+    if options.svg:
+        options.svg.write_text(picture(comparisons))
+
+
+def main() -> int:
+    """Exit status 0, 1 for an error, 2 for a wrong option."""
+    options = parser().parse_args()
+    try:
+        if options.profile:
+            show_profiles(options)
+            return 0
+        comparisons = compared(options)
+        write(options, comparisons, None)
+    except (PanuxError, OSError) as error:
+        print(f"vm-tests/bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"\n{LEGEND}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
