@@ -11,16 +11,17 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from linit.engine.edges import NOTHING, Share, View, blocks, change, holds, share, waits
+from linit.engine.edges import NOTHING, VITAL, Share, View, blocks, change, holds, share, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import NEXT, Step
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
-from linit.model.service import Dependency, EdgeKind, Kind, Service
-from linit.model.state import Desired, UnitState
+from linit.model.service import CONFLICTS, PROVIDED_BY, VIRTUAL, Dependency, Service
+from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, UnitState
 
-EXPLAINED: Final = (UnitState.DOWN, UnitState.STOPPING, UnitState.FAILED)  # states whose reason says what was lost
+TO_BE_UP: Final = Desired.UP  # named once: looked up with every event
+EXPLAINED: Final = (DOWN, STOPPING, FAILED)  # states whose reason says what was lost
 
 
 class Board:
@@ -52,7 +53,7 @@ class Board:
             if name not in self.units:
                 self.units[name] = Unit(name, service, changed_at_s=self.now_s)
         self.links = Links(unit.service for unit in self.units.values())
-        counted = [unit for unit in self.units.values() if unit.service.kind is not Kind.VIRTUAL]
+        counted = [unit for unit in self.units.values() if unit.service.kind is not VIRTUAL]
         self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)
         self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
         self._recount()
@@ -62,7 +63,7 @@ class Board:
         for edge in self.links.dependencies(unit.name):
             self._join(unit, edge, -1)
         self.links.remove(unit.name)
-        self.counts[unit.state] += (service.kind is not Kind.VIRTUAL) - (unit.service.kind is not Kind.VIRTUAL)
+        self.counts[unit.state] += (service.kind is not VIRTUAL) - (unit.service.kind is not VIRTUAL)
         unit.service = service
         self.links.add(service)
         for edge in self.links.dependencies(unit.name):
@@ -72,7 +73,7 @@ class Board:
     def add(self, service: Service) -> None:
         """One more unit."""
         unit = self.units[service.name] = Unit(service.name, service, changed_at_s=self.now_s)
-        self.counts[UnitState.DOWN] += service.kind is not Kind.VIRTUAL
+        self.counts[DOWN] += service.kind is not VIRTUAL
         self.links.add(service)
         for edge in service.dependencies:
             self._join(unit, edge, +1)
@@ -86,7 +87,7 @@ class Board:
         for edge in self.links.dependencies(unit.name):
             self._join(unit, edge, -1)
         self.links.remove(unit.name)
-        self.counts[unit.state] -= unit.service.kind is not Kind.VIRTUAL
+        self.counts[unit.state] -= unit.service.kind is not VIRTUAL
         del self.units[unit.name]
 
     def take_terminal(self, unit: Unit) -> None:
@@ -119,7 +120,8 @@ class Board:
 
     def look(self, unit: Unit) -> None:
         """Something about this unit changed: judge its goal anew and let it act."""
-        self._goals.append(unit.name)
+        if not self._goals or self._goals[-1] != unit.name:
+            self._goals.append(unit.name)
 
     def move(self, unit: Unit, step: Step, reason: Reason, duration_s: float | None = None) -> None:
         """Take one step of the transition table."""
@@ -128,13 +130,13 @@ class Board:
         assert after is not None, f"linit bug: {unit.name} is {before.value}, which has no step {step.value}"
         unit.reason = reason
         unit.changed_at_s = self.now_s
-        self.emit(Transition(unit.name, before, after, reason, self.now_s, duration_s))
+        self.effects.append(Transition(unit.name, before, after, reason, self.now_s, duration_s))
         self.changed[unit.name] = None
         if after.is_at_rest_down:
-            for name, edge in self.links.dependents(unit.name):
-                if (edge.kind.is_hard or edge.kind is EdgeKind.PROVIDED_BY) and name in self.units:
+            for name, _ in self.links.dependents_by(unit.name, VITAL):
+                if name in self.units:
                     self.look(self.units[name])  # it may be down, or failed, because of this one
-        if unit.terminal and after is not UnitState.STARTING:
+        if unit.terminal and after is not STARTING:
             self._give_back_terminal(unit)
         self._show(unit, (after, unit.goal, unit.hope))
         self.look(unit)
@@ -142,18 +144,18 @@ class Board:
     @property
     def is_stuck(self) -> bool:
         """Does something wait, while nothing has a process, a timer or an order under way that could end the wait?"""
-        busy = self.counts[UnitState.STARTING] + self.counts[UnitState.STOPPING] + self.counts[UnitState.BACKOFF]
-        return busy == self.held and not self.idlers and self.counts[UnitState.WAITING] + self.held > 0
+        busy = self.counts[STARTING] + self.counts[STOPPING] + self.counts[BACKOFF]
+        return busy == self.held and not self.idlers and self.counts[WAITING] + self.held > 0
 
     @property
     def waits(self) -> bool:
         """Does anything wait for others?"""
-        return self.counts[UnitState.WAITING] + self.held > 0
+        return self.counts[WAITING] + self.held > 0
 
     @property
     def is_calm(self) -> bool:
         """Is nothing being started or stopped at the moment?"""
-        return not self.counts[UnitState.STARTING] and not self.counts[UnitState.STOPPING]
+        return not self.counts[STARTING] and not self.counts[STOPPING]
 
     @property
     def is_anything_left(self) -> bool:
@@ -163,29 +165,30 @@ class Board:
     def hold(self, unit: Unit) -> None:
         """A stop begins, with waiting for dependents."""
         unit.stop_phase = StopPhase.HELD
-        self.held += unit.service.kind is not Kind.VIRTUAL
+        self.held += unit.service.kind is not VIRTUAL
 
     def release(self, unit: Unit) -> None:
         """That wait is over."""
         unit.stop_phase = StopPhase.NONE
-        self.held -= unit.service.kind is not Kind.VIRTUAL
+        self.held -= unit.service.kind is not VIRTUAL
 
     def next_to_act(self) -> Unit | None:
         """Spread all goals, then the next unit for which something may follow."""
-        while self._goals:
-            unit = self.units.get(self._goals.popleft())
+        goals, acts, units = self._goals, self._acts, self.units
+        while goals:
+            unit = units.get(goals.popleft())
             if unit is None:
                 continue
             hope = has_hope(unit)
             goal = hope and may_be_up(unit)
-            if (goal, hope) != (unit.goal, unit.hope):
+            if goal != unit.goal or hope != unit.hope:
                 self._show(unit, (unit.state, goal, hope))
                 self.changed[unit.name] = None
             self._act(unit)
-        while self._acts:
-            name = self._acts.popleft()
+        while acts:
+            name = acts.popleft()
             self._listed.discard(name)
-            unit = self.units.get(name)
+            unit = units.get(name)
             if unit is not None:
                 return unit
         return None
@@ -193,7 +196,7 @@ class Board:
     def _act(self, unit: Unit) -> None:
         if unit.name not in self._listed:
             self._listed.add(unit.name)
-            if unit.service.kind is Kind.VIRTUAL:
+            if unit.service.kind is VIRTUAL:
                 self._acts.appendleft(unit.name)  # it only mirrors its providers: true before anybody relies on it
             else:
                 self._acts.append(unit.name)
@@ -202,30 +205,28 @@ class Board:
         """Change a unit's view, and by it its neighbours' counts."""
         before = (unit.state, unit.goal, unit.hope)
         unit.state, unit.goal, unit.hope = after
-        if unit.service.kind is not Kind.VIRTUAL:
+        if unit.service.kind is not VIRTUAL:
             self.counts[before[0]] -= 1
             self.counts[after[0]] += 1
-        units = self.units
-        owners, mirrors, others = change(before, after)
-        if owners:
-            for name, edge in self.links.dependents(unit.name):
-                difference = owners.get(edge.kind)
-                if difference is not None and (dependent := units.get(name)) is not None:
-                    self._tell_dependent(dependent, difference)
-        for name in self.links.provided(unit.name):
-            if (virtual := units.get(name)) is not None:
+        units, links, name = self.units, self.links, unit.name
+        owners, mirrors, others, to_owners, to_others = change(before, after)
+        if to_owners:
+            for owner, edge in links.dependents_by(name, to_owners):
+                if (dependent := units.get(owner)) is not None:
+                    self._tell_dependent(dependent, owners[edge.kind])
+        for owner in links.provided(name):
+            if (virtual := units.get(owner)) is not None:
                 self._tell_dependent(virtual, mirrors)
-        foes = owners.get(EdgeKind.CONFLICTS)
-        if not others and foes is None:
-            return
-        for edge in self.links.dependencies(unit.name):
-            held = others.get(edge.kind)
-            if held is not None and (on := units.get(edge.on)) is not None:
-                on.holders += held
-                if not on.holders:
-                    self._act(on)
-            elif foes is not None and edge.kind is EdgeKind.CONFLICTS and (foe := units.get(edge.on)) is not None:
-                self._tell_dependent(foe, foes)
+        if to_others:
+            for edge in links.dependencies_by(name, to_others):
+                if (on := units.get(edge.on)) is None:
+                    continue
+                if edge.kind is CONFLICTS:
+                    self._tell_dependent(on, owners[CONFLICTS])
+                else:
+                    on.holders += others[edge.kind]
+                    if not on.holders:
+                        self._act(on)
 
     def _tell_dependent(self, dependent: Unit, difference: Share) -> None:
         blocked, doomed, waiting, alive, hopeful, ready = difference
@@ -253,7 +254,7 @@ class Board:
         if on is None:
             return
         on.holders += sign * holds(edge.kind, unit.view)
-        if edge.kind is EdgeKind.CONFLICTS:
+        if edge.kind is CONFLICTS:
             on.unmet += sign * waits(edge.kind, unit.view)
         self.look(on)
 
@@ -267,7 +268,7 @@ class Board:
 
     def why_not(self, unit: Unit) -> Reason:
         """Why this unit's goal is not up: of what stands against it rather what failed than what was stopped."""
-        is_virtual = unit.service.kind is Kind.VIRTUAL
+        is_virtual = unit.service.kind is VIRTUAL
         if unit.removed or (unit.desired is Desired.DOWN and not is_virtual):
             return unit.wish
         if unit.service.broken:
@@ -284,11 +285,13 @@ class Board:
         return Reason(cause, self.now_s, of=first.on, place=str(first.place))
 
     def _is_up(self, name: str) -> bool:
-        return name in self.units and self.units[name].state is UnitState.UP
+        return name in self.units and self.units[name].state is UP
 
     def against(self, unit: Unit) -> list[Dependency]:
         """What stands against this unit's being up now."""
-        return [edge for edge in self.links.dependencies(unit.name) if self._stands_against(unit, edge)]
+        if not unit.blockers and unit.service.kind is not VIRTUAL:
+            return []
+        return [edge for edge in self.links.dependencies_by(unit.name, VITAL) if self._stands_against(edge)]
 
     def is_lost(self, name: str) -> bool:
         """Did this service, or something at the end of its chain of needs, fail (rather than being stopped)?
@@ -305,7 +308,7 @@ class Board:
             unit = self.units.get(current)
             if unit is None or unit.service.broken:
                 return True
-            if unit.desired is Desired.DOWN and unit.service.kind is not Kind.VIRTUAL:
+            if unit.desired is Desired.DOWN and unit.service.kind is not VIRTUAL:
                 continue
             if unit.given_up is not None and not unit.finished:
                 return True
@@ -319,10 +322,10 @@ class Board:
             stack.extend(edge.on for edge in self.against(unit))
         return False
 
-    def _stands_against(self, unit: Unit, edge: Dependency) -> bool:
+    def _stands_against(self, edge: Dependency) -> bool:
         on = self.units.get(edge.on)
         view = on.view if on else NOTHING
-        if edge.kind is EdgeKind.PROVIDED_BY:
+        if edge.kind is PROVIDED_BY:
             return not view[1]
         return blocks(edge.kind, view)
 
@@ -332,10 +335,10 @@ def has_hope(unit: Unit) -> bool:
 
     A virtual name mirrors its providers, whoever wanted these: a wish for it is a wish for one of them.
     """
-    if unit.service.kind is Kind.VIRTUAL:
+    if unit.service.kind is VIRTUAL:
         return unit.hopeful > 0 and not unit.removed and not unit.service.broken
     return (
-        unit.desired is Desired.UP
+        unit.desired is TO_BE_UP
         and not unit.doomed
         and unit.given_up is None
         and not unit.removed
@@ -345,7 +348,7 @@ def has_hope(unit: Unit) -> bool:
 
 def may_be_up(unit: Unit) -> bool:
     """The goal of a unit that has hope: nothing stands against it now."""
-    if unit.service.kind is Kind.VIRTUAL:
+    if unit.service.kind is VIRTUAL:
         return unit.alive > 0
     return not unit.blockers and not unit.restarting
 

@@ -53,6 +53,8 @@ class Renewal:
         A transient service that failed is kept, so that people can see it.
         """
         board = self._board
+        if not board.leaving:
+            return False
         leavers = [unit for name in board.leaving if (unit := board.units.get(name)) is not None]
         board.leaving.clear()
         gone = [unit for unit in leavers if is_over(unit)]

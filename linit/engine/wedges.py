@@ -42,6 +42,8 @@ class Wedges:
     def _is_mixed(self) -> bool:
         """Are definitions of different plans in force?"""
         units = self._board.units
+        if not self._board.mixed:
+            return False
         mixed = {name for name in self._board.mixed if name in units and _is_old(units[name])}
         self._board.mixed = mixed
         return bool(mixed)

@@ -63,6 +63,11 @@ class EdgeKind(enum.Enum):
 
 TRIGGERS: Final = {Kind.SOCKET: ".socket", Kind.TIMER: ".timer", Kind.WATCH: ".watch"}  # what their names end in
 
+# For the rules that every event goes through: finding a member by way of its class takes longer than most of them do.
+VIRTUAL: Final = Kind.VIRTUAL
+NEED, BIND = EdgeKind.NEED, EdgeKind.BIND
+PROVIDED_BY, CONFLICTS = EdgeKind.PROVIDED_BY, EdgeKind.CONFLICTS
+
 EDGE_WORDS: Final = {  # for people: "web needs db"
     EdgeKind.NEED: "needs",
     EdgeKind.BIND: "is bound to",
