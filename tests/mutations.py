@@ -110,7 +110,7 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("renewal.py", "unit.removed = True", "pass"),
     ("renewal.py", "unit.next_service, unit.is_outdated = new, True", "unit.service, unit.is_outdated = new, True"),
     ("wedges.py", "self._lifecycle.stopping.go(unit)", "pass"),
-    ("wedges.py", "board.is_stuck or (board.waits and self._is_mixed())", "board.is_stuck"),
+    ("wedges.py", "(board.is_stuck or self._is_mixed())", "board.is_stuck"),
     ("asking.py", "self._waits.loop_of(request, request.verb, request.names)", "None"),
     ("engine.py", "self._waits.loop_of_run(event)", "''"),
     # What the long campaign found.

@@ -120,7 +120,7 @@ class Board:
 
     def look(self, unit: Unit) -> None:
         """Something about this unit changed: judge its goal anew and let it act."""
-        if not self._goals or self._goals[-1] != unit.name:
+        if not self._goals or self._goals[-1] is not unit.name:
             self._goals.append(unit.name)
 
     def move(self, unit: Unit, step: Step, reason: Reason, duration_s: float | None = None) -> None:
@@ -134,8 +134,9 @@ class Board:
         self.changed[unit.name] = None
         if after.is_at_rest_down:
             for name, _ in self.links.dependents_by(unit.name, VITAL):
-                if name in self.units:
-                    self.look(self.units[name])  # it may be down, or failed, because of this one
+                dependent = self.units.get(name)
+                if dependent is not None and (dependent.desired is TO_BE_UP or dependent.service.kind is VIRTUAL):
+                    self.look(dependent)  # it may be down, or failed, because of this one
         if unit.terminal and after is not STARTING:
             self._give_back_terminal(unit)
         self._show(unit, (after, unit.goal, unit.hope))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from linit.model.service import Dependency, EdgeKind, Kind, Service
 
 Edge = tuple[str, Dependency]  # its owner, and what the owner wrote
 Kinds = frozenset[EdgeKind]
+NONE: Final[Kinds] = frozenset()
+HOSTILE: Final[Kinds] = frozenset({EdgeKind.CONFLICTS})
+PULLING: Final[Kinds] = frozenset(kind for kind in EdgeKind if kind.pulls)
 
 
 class Links:
@@ -19,8 +23,10 @@ class Links:
         self._hostile: dict[str, dict[tuple[str, int], Edge]] = {}  # the conflicts among them, from both ends
         self._provided: dict[str, dict[str, None]] = {}  # the virtual names that a service provides
         self._preferring: dict[str, dict[str, None]] = {}  # who depends on a name and has a `prefer`
-        self._forward_by: dict[str, dict[Kinds, tuple[Dependency, ...]]] = {}  # what was asked for once: most events
-        self._reverse_by: dict[str, dict[Kinds, tuple[Edge, ...]]] = {}  # mean something to few kinds of edges only
+        self._kinds_from: dict[str, Kinds] = {}  # of the edges of a name, ...
+        self._kinds_to: dict[str, set[EdgeKind]] = {}  # ... and of those to it, perhaps with some that are gone
+        self._forward_by: dict[str, dict[Kinds, Collection[Dependency]]] = {}  # what was asked for before
+        self._reverse_by: dict[str, dict[Kinds, Collection[Edge]]] = {}
         for service in services:
             self.add(service)
 
@@ -28,8 +34,10 @@ class Links:
         """Join `service` to what it depends on. A conflict is joined from both ends."""
         name = service.name
         self._forward[name] = service.dependencies
+        self._kinds_from[name] = frozenset([dependency.kind for dependency in service.dependencies])
         self._forward_by.pop(name, None)
         for number, dependency in enumerate(service.dependencies):
+            self._kinds_to.setdefault(dependency.on, set()).add(dependency.kind)
             self._reverse_by.pop(dependency.on, None)
             self._reverse.setdefault(dependency.on, {})[name, number] = (name, dependency)
             if dependency.kind is EdgeKind.CONFLICTS:
@@ -41,6 +49,7 @@ class Links:
 
     def remove(self, name: str) -> None:
         """Take away the edges that `name` wrote; those that point at it stay."""
+        self._kinds_from.pop(name, None)
         self._forward_by.pop(name, None)
         for number, dependency in enumerate(self._forward.pop(name, ())):
             self._reverse_by.pop(dependency.on, None)
@@ -60,28 +69,32 @@ class Links:
         found = self._reverse.get(name)
         return found.values() if found else ()
 
-    def dependencies_by(self, name: str, kinds: Kinds) -> tuple[Dependency, ...]:
+    def dependencies_by(self, name: str, kinds: Kinds) -> Collection[Dependency]:
         """Those of `dependencies` that are of such a kind."""
         known = self._forward_by.get(name) or self._forward_by.setdefault(name, {})
         found = known.get(kinds)
         if found is None:
-            found = known[kinds] = tuple(edge for edge in self.dependencies(name) if edge.kind in kinds)
+            found, present = self.dependencies(name), self._kinds_from.get(name, NONE)
+            if not present <= kinds:
+                found = [edge for edge in found if edge.kind in kinds] if present & kinds else ()
+            known[kinds] = found
         return found
 
-    def dependents_by(self, name: str, kinds: Kinds) -> tuple[Edge, ...]:
+    def dependents_by(self, name: str, kinds: Kinds) -> Collection[Edge]:
         """Those of `dependents` that are so by such an edge."""
         known = self._reverse_by.get(name) or self._reverse_by.setdefault(name, {})
         found = known.get(kinds)
         if found is None:
-            found = known[kinds] = tuple(each for each in self.dependents(name) if each[1].kind in kinds)
+            found, present = self.dependents(name), self._kinds_to.get(name, NONE)
+            if not present <= kinds:
+                found = [each for each in found if each[1].kind in kinds] if present & kinds else ()
+            known[kinds] = found
         return found
 
-    def foes(self, name: str) -> Iterator[Edge]:
+    def foes(self, name: str) -> Collection[Edge]:
         """Who conflicts with `name`, whichever of the two said so."""
-        for dependency in self.dependencies(name):
-            if dependency.kind is EdgeKind.CONFLICTS:
-                yield dependency.on, dependency
-        yield from self._hostile.get(name, {}).values()
+        own, others = self.dependencies_by(name, HOSTILE), self._hostile.get(name)
+        return [*((edge.on, edge) for edge in own), *(others or {}).values()] if own or others else ()
 
     def provided(self, name: str) -> Iterable[str]:
         """The virtual names that `name` provides."""
@@ -91,9 +104,9 @@ class Links:
         """Who depends on `name` and prefers some providers to others."""
         return self._preferring.get(name, ())
 
-    def pulled(self, name: str) -> Iterator[Dependency]:
+    def pulled(self, name: str) -> Collection[Dependency]:
         """The edges by which a wish for `name` becomes a wish for others."""
-        return (dependency for dependency in self.dependencies(name) if dependency.kind.pulls)
+        return self.dependencies_by(name, PULLING)
 
 
 PROCESSLESS = frozenset({Kind.TARGET, Kind.RUNLEVEL, Kind.VIRTUAL})

@@ -147,10 +147,9 @@ class Renewal:
     def _start_newly_enabled(self, old: Mapping[str, Service], event: events.PlanLoaded) -> None:
         """Start what the active runlevel, or one that it stacks on, wants now and did not want before."""
         board = self._board
-        wish = Reason(Cause.RUNLEVEL, board.now_s, of=self._course.runlevel, by=event.by)
         active = [
             name
-            for name in closure((self._course.runlevel,), board.units, board.links, wish)
+            for name in closure((self._course.runlevel,), board.units, board.links)
             if board.units[name].service.kind is Kind.RUNLEVEL
         ]
         for name in active:
