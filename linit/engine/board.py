@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from linit.engine.edges import NOTHING, VITAL, Share, View, blocks, change, holds, share, waits
+from linit.engine.edges import NOTHING, VITAL, Share, Supply, View, blocks, change, holds, share, supply, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import NEXT, Step
@@ -145,8 +145,9 @@ class Board:
     @property
     def is_stuck(self) -> bool:
         """Does something wait, while nothing has a process, a timer or an order under way that could end the wait?"""
-        busy = self.counts[STARTING] + self.counts[STOPPING] + self.counts[BACKOFF]
-        return busy == self.held and not self.idlers and self.counts[WAITING] + self.held > 0
+        counts = self.counts
+        busy = counts[STARTING] + counts[STOPPING] + counts[BACKOFF]
+        return busy == self.held and self.waits and not self.idlers
 
     @property
     def waits(self) -> bool:
@@ -175,20 +176,22 @@ class Board:
 
     def next_to_act(self) -> Unit | None:
         """Spread all goals, then the next unit for which something may follow."""
-        goals, acts, units = self._goals, self._acts, self.units
+        goals, acts, listed, units = self._goals, self._acts, self._listed, self.units
         while goals:
-            unit = units.get(goals.popleft())
+            name = goals.popleft()
+            unit = units.get(name)
             if unit is None:
                 continue
             hope = has_hope(unit)
             goal = hope and may_be_up(unit)
-            if goal != unit.goal or hope != unit.hope:
+            if goal is not unit.goal or hope is not unit.hope:
                 self._show(unit, (unit.state, goal, hope))
-                self.changed[unit.name] = None
-            self._act(unit)
+                self.changed[name] = None
+            if name not in listed:
+                self._act(unit)
         while acts:
             name = acts.popleft()
-            self._listed.discard(name)
+            listed.discard(name)
             unit = units.get(name)
             if unit is not None:
                 return unit
@@ -204,9 +207,9 @@ class Board:
 
     def _show(self, unit: Unit, after: View) -> None:
         """Change a unit's view, and by it its neighbours' counts."""
-        before = (unit.state, unit.goal, unit.hope)
+        before = unit.state, unit.goal, unit.hope
         unit.state, unit.goal, unit.hope = after
-        if unit.service.kind is not VIRTUAL:
+        if after[0] is not before[0] and unit.service.kind is not VIRTUAL:
             self.counts[before[0]] -= 1
             self.counts[after[0]] += 1
         units, links, name = self.units, self.links, unit.name
@@ -217,7 +220,7 @@ class Board:
                     self._tell_dependent(dependent, owners[edge.kind])
         for owner in links.provided(name):
             if (virtual := units.get(owner)) is not None:
-                self._tell_dependent(virtual, mirrors)
+                self._tell_virtual(virtual, mirrors)
         if to_others:
             for edge in links.dependencies_by(name, to_others):
                 if (on := units.get(edge.on)) is None:
@@ -230,28 +233,35 @@ class Board:
                         self._act(on)
 
     def _tell_dependent(self, dependent: Unit, difference: Share) -> None:
-        blocked, doomed, waiting, alive, hopeful, ready = difference
+        blocked, doomed, waiting = difference
         dependent.blockers += blocked
         dependent.doomed += doomed
         dependent.unmet += waiting
-        dependent.alive += alive
-        dependent.hopeful += hopeful
-        dependent.ready += ready
         if not waiting or blocked or doomed:
             self.look(dependent)
         elif not dependent.unmet:
             self._act(dependent)
 
+    def _tell_virtual(self, virtual: Unit, difference: Supply) -> None:
+        alive, hopeful, ready = difference
+        virtual.alive += alive
+        virtual.hopeful += hopeful
+        virtual.ready += ready
+        self.look(virtual)
+
     def _join(self, unit: Unit, edge: Dependency, sign: int) -> None:
         """Add (or, with -1, take back) all that one edge contributes to its two ends."""
         on = self.units.get(edge.on)
-        blocked, doomed, waiting, alive, hopeful, ready = share(edge.kind, on.view if on else NOTHING)
+        view = on.view if on else NOTHING
+        blocked, doomed, waiting = share(edge.kind, view)
         unit.blockers += sign * blocked
         unit.doomed += sign * doomed
         unit.unmet += sign * waiting
-        unit.alive += sign * alive
-        unit.hopeful += sign * hopeful
-        unit.ready += sign * ready
+        if edge.kind is PROVIDED_BY:
+            alive, hopeful, ready = supply(view)
+            unit.alive += sign * alive
+            unit.hopeful += sign * hopeful
+            unit.ready += sign * ready
         if on is None:
             return
         on.holders += sign * holds(edge.kind, unit.view)
@@ -279,7 +289,8 @@ class Board:
         against = self.against(unit)
         if not against:
             return unit.restarting or unit.wish
-        lost = next((edge for edge in against if self.is_lost(edge.on)), None)
+        is_hopeful = unit.hope and not is_virtual  # then all that it needs is: nothing of that is lost
+        lost = None if is_hopeful else next((edge for edge in against if self.is_lost(edge.on)), None)
         # What still is up only follows another down, and may yet stay when that is back at once (restart --only).
         first = lost or next((edge for edge in against if not self._is_up(edge.on)), against[0])
         cause = Cause.DEPENDENCY_FAILED if lost else Cause.DEPENDENCY_DOWN
@@ -336,15 +347,12 @@ def has_hope(unit: Unit) -> bool:
 
     A virtual name mirrors its providers, whoever wanted these: a wish for it is a wish for one of them.
     """
-    if unit.service.kind is VIRTUAL:
-        return unit.hopeful > 0 and not unit.removed and not unit.service.broken
-    return (
-        unit.desired is TO_BE_UP
-        and not unit.doomed
-        and unit.given_up is None
-        and not unit.removed
-        and not unit.service.broken
-    )
+    service = unit.service
+    if unit.removed or service.broken:
+        return False
+    if service.kind is VIRTUAL:
+        return unit.hopeful > 0
+    return unit.desired is TO_BE_UP and not unit.doomed and unit.given_up is None
 
 
 def may_be_up(unit: Unit) -> bool:

@@ -73,6 +73,11 @@ class Share(NamedTuple):
     blockers: int
     doomed: int
     unmet: int
+
+
+class Supply(NamedTuple):
+    """What a provider adds to the counts of a virtual name, by the names of `Unit`."""
+
     alive: int
     hopeful: int
     ready: int
@@ -87,7 +92,7 @@ class Change(NamedTuple):
     """
 
     owners: Mapping[EdgeKind, Share]
-    mirrors: Share
+    mirrors: Supply
     others: Mapping[EdgeKind, int]
     to_owners: frozenset[EdgeKind]
     to_others: frozenset[EdgeKind]
@@ -95,15 +100,12 @@ class Change(NamedTuple):
 
 def share(kind: EdgeKind, on: View) -> Share:
     """What an edge of this kind adds to its owner, by the view of its other end."""
-    is_provider = kind is PROVIDED_BY
-    return Share(
-        blocks(kind, on),
-        dooms(kind, on),
-        waits(kind, on),
-        is_provider and on[1],
-        is_provider and on[2],
-        is_provider and provides(on),
-    )
+    return Share(blocks(kind, on), dooms(kind, on), waits(kind, on))
+
+
+def supply(provider: View) -> Supply:
+    """What a provider adds to a virtual name, by its view."""
+    return Supply(provider[1], provider[2], provides(provider))
 
 
 @cache
@@ -113,12 +115,11 @@ def change(before: View, after: View) -> Change:
     others: dict[EdgeKind, int] = {}
     for kind in EdgeKind:
         difference = Share(*(new - old for new, old in zip(share(kind, after), share(kind, before), strict=True)))
-        if kind is PROVIDED_BY:
-            mirrors = difference
-        elif any(difference):
+        if any(difference):
             owners[kind] = difference
         held = holds(kind, after) - holds(kind, before)
         if held:
             others[kind] = held
+    mirrors = Supply(*(new - old for new, old in zip(supply(after), supply(before), strict=True)))
     foes = {CONFLICTS} & owners.keys()
     return Change(owners, mirrors, others, frozenset(owners), frozenset(others.keys() | foes))
