@@ -176,7 +176,7 @@ class Board:
 
     def next_to_act(self) -> Unit | None:
         """Spread all goals, then the next unit for which something may follow."""
-        goals, acts, listed, units = self._goals, self._acts, self._listed, self.units
+        goals, acts, units = self._goals, self._acts, self.units
         while goals:
             name = goals.popleft()
             unit = units.get(name)
@@ -187,11 +187,10 @@ class Board:
             if goal is not unit.goal or hope is not unit.hope:
                 self._show(unit, (unit.state, goal, hope))
                 self.changed[name] = None
-            if name not in listed:
-                self._act(unit)
+            self._act(unit)
         while acts:
             name = acts.popleft()
-            listed.discard(name)
+            self._listed.discard(name)
             unit = units.get(name)
             if unit is not None:
                 return unit

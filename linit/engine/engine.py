@@ -121,7 +121,8 @@ class Engine:
 
     def handle(self, event: events.Event, now_s: float) -> tuple[Effect, ...]:
         """Everything that follows from `event`, which happened at `now_s` (seconds on a monotonic clock)."""
-        self._board.now_s = now_s
+        board = self._board
+        board.now_s = now_s
         if self._course.is_first:
             self._course.is_first = False
             self._announce_broken()
@@ -131,26 +132,27 @@ class Engine:
         else:
             self._handlers[type(event)](event)
         self._settle()
-        effects, self._board.effects = tuple(self._board.effects), []
+        effects, board.effects = tuple(board.effects), []
         return effects
 
     # -- events about one unit -----------------------------------------------------------------------------------
 
     def _on_unit_event(self, event: Any, handler: Callable[[Unit, Any], None]) -> None:
-        unit = self._board.units.get(event.name)
+        board = self._board
+        unit = board.units.get(event.name)
         if unit is None:
             return  # removed by a reload; what its last process did concerns nobody
         if (unit.state, type(event)) not in IGNORED:
             handler(unit, event)
-            self._board.look(unit)
+            board.look(unit)
         elif isinstance(event, ENDS):
             unit.running.discard(event.role)
             unit.pids.pop(event.role, None)
             unit.left = unit.left or (isinstance(event, events.Exited) and event.left)
-            self._board.look(unit)
+            board.look(unit)
         elif isinstance(event, events.Emptied):
             unit.left = False
-            self._board.look(unit)
+            board.look(unit)
         if isinstance(event, ENDS) and event.role is Role.RELOAD:
             self._asking.on_reload_ended(unit, event)
         elif isinstance(event, events.TimerFired) and event.kind is events.TimerKind.RELOAD:
@@ -178,13 +180,14 @@ class Engine:
                 break
 
     def _answer_decided(self) -> None:
-        for name in self._board.changed:
-            unit = self._board.units.get(name)
-            if unit is not None and self._ledger.is_about(name):
-                self._board.emit(*self._ledger.settle(name, unit))
+        board, ledger = self._board, self._ledger
+        for name in board.changed:
+            unit = board.units.get(name)
+            if unit is not None and ledger.is_about(name):
+                board.emit(*ledger.settle(name, unit))
                 if unit.state is not UP:
                     self._asking.on_reload_over(unit, f"it is {unit.state.value}")
-        self._board.changed.clear()
+        board.changed.clear()
 
     def _let_go_of_unneeded(self) -> bool:
         freed = False

@@ -60,15 +60,16 @@ class Lifecycle:
 
     def advance(self, unit: Unit) -> None:
         """Do what the unit's state and goal call for now; nothing when it is where it should be."""
-        if unit.next_service is not None and unit.state not in RUNNING:
-            self._change_definition(unit)
-        elif unit.state is WAITING:
-            self._advance_waiting(unit)
-        elif unit.state.is_at_rest_down:
-            self._advance_resting(unit)
-        elif unit.state in (STARTING, UP):
+        state = unit.state
+        if state is UP or state is STARTING:  # first what is most frequent
             self._advance_running(unit)
-        elif unit.state is STOPPING:
+        elif unit.next_service is not None and state not in RUNNING:
+            self._change_definition(unit)
+        elif state is WAITING:
+            self._advance_waiting(unit)
+        elif state.is_at_rest_down:
+            self._advance_resting(unit)
+        elif state is STOPPING:
             self._advance_stopping(unit)
         elif not unit.goal:
             self._leave_backoff(unit)
@@ -151,10 +152,10 @@ class Lifecycle:
             self.starting.go(unit)
 
     def _advance_running(self, unit: Unit) -> None:
-        if unit.service.kind is VIRTUAL and unit.goal and not unit.ready:
-            self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
-        elif not unit.goal:
+        if not unit.goal:
             self.stopping.begin(unit, self.board.why_not(unit))
+        elif unit.service.kind is VIRTUAL and not unit.ready:
+            self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
         elif unit.bouncing:
             self.stopping.begin(unit, unit.bouncing)
 

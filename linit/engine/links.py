@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -25,8 +26,8 @@ class Links:
         self._preferring: dict[str, dict[str, None]] = {}  # who depends on a name and has a `prefer`
         self._kinds_from: dict[str, Kinds] = {}  # of the edges of a name, ...
         self._kinds_to: dict[str, set[EdgeKind]] = {}  # ... and of those to it, perhaps with some that are gone
-        self._forward_by: dict[str, dict[Kinds, Collection[Dependency]]] = {}  # what was asked for before
-        self._reverse_by: dict[str, dict[Kinds, Collection[Edge]]] = {}
+        self._forward_by: defaultdict[str, dict[Kinds, Collection[Dependency]]] = defaultdict(dict)  # what was asked
+        self._reverse_by: defaultdict[str, dict[Kinds, Collection[Edge]]] = defaultdict(dict)  # for before
         for service in services:
             self.add(service)
 
@@ -71,24 +72,22 @@ class Links:
 
     def dependencies_by(self, name: str, kinds: Kinds) -> Collection[Dependency]:
         """Those of `dependencies` that are of such a kind."""
-        known = self._forward_by.get(name) or self._forward_by.setdefault(name, {})
-        found = known.get(kinds)
+        found = self._forward_by[name].get(kinds)
         if found is None:
             found, present = self.dependencies(name), self._kinds_from.get(name, NONE)
             if not present <= kinds:
                 found = [edge for edge in found if edge.kind in kinds] if present & kinds else ()
-            known[kinds] = found
+            self._forward_by[name][kinds] = found
         return found
 
     def dependents_by(self, name: str, kinds: Kinds) -> Collection[Edge]:
         """Those of `dependents` that are so by such an edge."""
-        known = self._reverse_by.get(name) or self._reverse_by.setdefault(name, {})
-        found = known.get(kinds)
+        found = self._reverse_by[name].get(kinds)
         if found is None:
             found, present = self.dependents(name), self._kinds_to.get(name, NONE)
             if not present <= kinds:
                 found = [each for each in found if each[1].kind in kinds] if present & kinds else ()
-            known[kinds] = found
+            self._reverse_by[name][kinds] = found
         return found
 
     def foes(self, name: str) -> Collection[Edge]:
