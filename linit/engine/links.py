@@ -52,6 +52,7 @@ class Links:
         """Take away the edges that `name` wrote; those that point at it stay."""
         self._kinds_from.pop(name, None)
         self._forward_by.pop(name, None)
+        self._reverse_by.pop(name, None)  # so that nothing remains of a name that is not used again
         for number, dependency in enumerate(self._forward.pop(name, ())):
             self._reverse_by.pop(dependency.on, None)
             del self._reverse[dependency.on][name, number]
