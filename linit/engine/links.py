@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from functools import cache
 from typing import Final
 
 from linit.model.service import Dependency, EdgeKind, Kind, Service
@@ -25,7 +26,7 @@ class Links:
         self._provided: dict[str, dict[str, None]] = {}  # the virtual names that a service provides
         self._preferring: dict[str, dict[str, None]] = {}  # who depends on a name and has a `prefer`
         self._kinds_from: dict[str, Kinds] = {}  # of the edges of a name, ...
-        self._kinds_to: dict[str, set[EdgeKind]] = {}  # ... and of those to it, perhaps with some that are gone
+        self._kinds_to: dict[str, Kinds] = {}  # ... and of those to it, perhaps with some that are gone
         self._forward_by: defaultdict[str, dict[Kinds, Collection[Dependency]]] = defaultdict(dict)  # what was asked
         self._reverse_by: defaultdict[str, dict[Kinds, Collection[Edge]]] = defaultdict(dict)  # for before
         for service in services:
@@ -35,10 +36,11 @@ class Links:
         """Join `service` to what it depends on. A conflict is joined from both ends."""
         name = service.name
         self._forward[name] = service.dependencies
-        self._kinds_from[name] = frozenset([dependency.kind for dependency in service.dependencies])
+        self._kinds_from[name] = NONE
         self._forward_by.pop(name, None)
         for number, dependency in enumerate(service.dependencies):
-            self._kinds_to.setdefault(dependency.on, set()).add(dependency.kind)
+            self._kinds_from[name] = _with(self._kinds_from[name], dependency.kind)
+            self._kinds_to[dependency.on] = _with(self._kinds_to.get(dependency.on, NONE), dependency.kind)
             self._reverse_by.pop(dependency.on, None)
             self._reverse.setdefault(dependency.on, {})[name, number] = (name, dependency)
             if dependency.kind is EdgeKind.CONFLICTS:
@@ -107,6 +109,12 @@ class Links:
     def pulled(self, name: str) -> Collection[Dependency]:
         """The edges by which a wish for `name` becomes a wish for others."""
         return self.dependencies_by(name, PULLING)
+
+
+@cache
+def _with(kinds: Kinds, kind: EdgeKind) -> Kinds:
+    """One set for all services that have the same kinds of edges: there are some dozen."""
+    return kinds | {kind}
 
 
 PROCESSLESS = frozenset({Kind.TARGET, Kind.RUNLEVEL, Kind.VIRTUAL})
