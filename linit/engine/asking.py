@@ -237,7 +237,7 @@ class Asking:
         wish = Reason(Cause.REQUESTED, self._board.now_s, by=request.by)
         wanted = self._desires.want_all(request.names, wish, Verb.START)
         why = Reason(Cause.RUNLEVEL_LEFT, self._board.now_s, of=name, by=request.by)
-        kept = closure(self._started_by(wanted), self._board.units, self._board.links, wish)
+        kept = closure(self._started_by(wanted), self._board.units, self._board.links)
         leaving = [
             unit
             for unit in self._board.units.values()

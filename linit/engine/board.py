@@ -11,16 +11,17 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from linit.engine.edges import NOTHING, Share, View, blocks, change, holds, share, waits
+from linit.engine.edges import NOTHING, VITAL, Share, Supply, View, blocks, change, holds, share, supply, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import NEXT, Step
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
-from linit.model.service import Dependency, EdgeKind, Kind, Service
-from linit.model.state import Desired, UnitState
+from linit.model.service import CONFLICTS, PROVIDED_BY, VIRTUAL, Dependency, Service
+from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, UnitState
 
-EXPLAINED: Final = (UnitState.DOWN, UnitState.STOPPING, UnitState.FAILED)  # states whose reason says what was lost
+TO_BE_UP: Final = Desired.UP  # named once: looked up with every event
+EXPLAINED: Final = (DOWN, STOPPING, FAILED)  # states whose reason says what was lost
 
 
 class Board:
@@ -52,7 +53,7 @@ class Board:
             if name not in self.units:
                 self.units[name] = Unit(name, service, changed_at_s=self.now_s)
         self.links = Links(unit.service for unit in self.units.values())
-        counted = [unit for unit in self.units.values() if unit.service.kind is not Kind.VIRTUAL]
+        counted = [unit for unit in self.units.values() if unit.service.kind is not VIRTUAL]
         self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)
         self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
         self._recount()
@@ -62,7 +63,7 @@ class Board:
         for edge in self.links.dependencies(unit.name):
             self._join(unit, edge, -1)
         self.links.remove(unit.name)
-        self.counts[unit.state] += (service.kind is not Kind.VIRTUAL) - (unit.service.kind is not Kind.VIRTUAL)
+        self.counts[unit.state] += (service.kind is not VIRTUAL) - (unit.service.kind is not VIRTUAL)
         unit.service = service
         self.links.add(service)
         for edge in self.links.dependencies(unit.name):
@@ -72,7 +73,7 @@ class Board:
     def add(self, service: Service) -> None:
         """One more unit."""
         unit = self.units[service.name] = Unit(service.name, service, changed_at_s=self.now_s)
-        self.counts[UnitState.DOWN] += service.kind is not Kind.VIRTUAL
+        self.counts[DOWN] += service.kind is not VIRTUAL
         self.links.add(service)
         for edge in service.dependencies:
             self._join(unit, edge, +1)
@@ -86,7 +87,7 @@ class Board:
         for edge in self.links.dependencies(unit.name):
             self._join(unit, edge, -1)
         self.links.remove(unit.name)
-        self.counts[unit.state] -= unit.service.kind is not Kind.VIRTUAL
+        self.counts[unit.state] -= unit.service.kind is not VIRTUAL
         del self.units[unit.name]
 
     def take_terminal(self, unit: Unit) -> None:
@@ -119,7 +120,8 @@ class Board:
 
     def look(self, unit: Unit) -> None:
         """Something about this unit changed: judge its goal anew and let it act."""
-        self._goals.append(unit.name)
+        if not self._goals or self._goals[-1] is not unit.name:
+            self._goals.append(unit.name)
 
     def move(self, unit: Unit, step: Step, reason: Reason, duration_s: float | None = None) -> None:
         """Take one step of the transition table."""
@@ -128,13 +130,20 @@ class Board:
         assert after is not None, f"linit bug: {unit.name} is {before.value}, which has no step {step.value}"
         unit.reason = reason
         unit.changed_at_s = self.now_s
-        self.emit(Transition(unit.name, before, after, reason, self.now_s, duration_s))
+        self.effects.append(Transition(unit.name, before, after, reason, self.now_s, duration_s))
         self.changed[unit.name] = None
         if after.is_at_rest_down:
-            for name, edge in self.links.dependents(unit.name):
-                if (edge.kind.is_hard or edge.kind is EdgeKind.PROVIDED_BY) and name in self.units:
-                    self.look(self.units[name])  # it may be down, or failed, because of this one
-        if unit.terminal and after is not UnitState.STARTING:
+            for name, _ in self.links.dependents_by(unit.name, VITAL):
+                dependent = self.units.get(name)
+                if dependent is None:
+                    continue
+                if dependent.service.kind is VIRTUAL:  # one of perhaps hundreds says why it is down
+                    may_follow = dependent.reason.of == unit.name or FAILED in (before, after)
+                else:
+                    may_follow = dependent.desired is TO_BE_UP
+                if may_follow:
+                    self.look(dependent)  # it may be down, or failed, because of this one
+        if unit.terminal and after is not STARTING:
             self._give_back_terminal(unit)
         self._show(unit, (after, unit.goal, unit.hope))
         self.look(unit)
@@ -142,18 +151,19 @@ class Board:
     @property
     def is_stuck(self) -> bool:
         """Does something wait, while nothing has a process, a timer or an order under way that could end the wait?"""
-        busy = self.counts[UnitState.STARTING] + self.counts[UnitState.STOPPING] + self.counts[UnitState.BACKOFF]
-        return busy == self.held and not self.idlers and self.counts[UnitState.WAITING] + self.held > 0
+        counts = self.counts
+        busy = counts[STARTING] + counts[STOPPING] + counts[BACKOFF]
+        return busy == self.held and self.waits and not self.idlers
 
     @property
     def waits(self) -> bool:
         """Does anything wait for others?"""
-        return self.counts[UnitState.WAITING] + self.held > 0
+        return self.counts[WAITING] + self.held > 0
 
     @property
     def is_calm(self) -> bool:
         """Is nothing being started or stopped at the moment?"""
-        return not self.counts[UnitState.STARTING] and not self.counts[UnitState.STOPPING]
+        return not self.counts[STARTING] and not self.counts[STOPPING]
 
     @property
     def is_anything_left(self) -> bool:
@@ -163,29 +173,31 @@ class Board:
     def hold(self, unit: Unit) -> None:
         """A stop begins, with waiting for dependents."""
         unit.stop_phase = StopPhase.HELD
-        self.held += unit.service.kind is not Kind.VIRTUAL
+        self.held += unit.service.kind is not VIRTUAL
 
     def release(self, unit: Unit) -> None:
         """That wait is over."""
         unit.stop_phase = StopPhase.NONE
-        self.held -= unit.service.kind is not Kind.VIRTUAL
+        self.held -= unit.service.kind is not VIRTUAL
 
     def next_to_act(self) -> Unit | None:
         """Spread all goals, then the next unit for which something may follow."""
-        while self._goals:
-            unit = self.units.get(self._goals.popleft())
+        goals, acts, units = self._goals, self._acts, self.units
+        while goals:
+            name = goals.popleft()
+            unit = units.get(name)
             if unit is None:
                 continue
             hope = has_hope(unit)
             goal = hope and may_be_up(unit)
-            if (goal, hope) != (unit.goal, unit.hope):
+            if goal is not unit.goal or hope is not unit.hope:
                 self._show(unit, (unit.state, goal, hope))
-                self.changed[unit.name] = None
+                self.changed[name] = None
             self._act(unit)
-        while self._acts:
-            name = self._acts.popleft()
+        while acts:
+            name = acts.popleft()
             self._listed.discard(name)
-            unit = self.units.get(name)
+            unit = units.get(name)
             if unit is not None:
                 return unit
         return None
@@ -193,67 +205,72 @@ class Board:
     def _act(self, unit: Unit) -> None:
         if unit.name not in self._listed:
             self._listed.add(unit.name)
-            if unit.service.kind is Kind.VIRTUAL:
+            if unit.service.kind is VIRTUAL:
                 self._acts.appendleft(unit.name)  # it only mirrors its providers: true before anybody relies on it
             else:
                 self._acts.append(unit.name)
 
     def _show(self, unit: Unit, after: View) -> None:
         """Change a unit's view, and by it its neighbours' counts."""
-        before = (unit.state, unit.goal, unit.hope)
+        before = unit.state, unit.goal, unit.hope
         unit.state, unit.goal, unit.hope = after
-        if unit.service.kind is not Kind.VIRTUAL:
+        if after[0] is not before[0] and unit.service.kind is not VIRTUAL:
             self.counts[before[0]] -= 1
             self.counts[after[0]] += 1
-        units = self.units
-        owners, mirrors, others = change(before, after)
-        if owners:
-            for name, edge in self.links.dependents(unit.name):
-                difference = owners.get(edge.kind)
-                if difference is not None and (dependent := units.get(name)) is not None:
-                    self._tell_dependent(dependent, difference)
-        for name in self.links.provided(unit.name):
-            if (virtual := units.get(name)) is not None:
-                self._tell_dependent(virtual, mirrors)
-        foes = owners.get(EdgeKind.CONFLICTS)
-        if not others and foes is None:
-            return
-        for edge in self.links.dependencies(unit.name):
-            held = others.get(edge.kind)
-            if held is not None and (on := units.get(edge.on)) is not None:
-                on.holders += held
-                if not on.holders:
-                    self._act(on)
-            elif foes is not None and edge.kind is EdgeKind.CONFLICTS and (foe := units.get(edge.on)) is not None:
-                self._tell_dependent(foe, foes)
+        units, links, name = self.units, self.links, unit.name
+        owners, mirrors, others, to_owners, to_others = change(before, after)
+        if to_owners:
+            for owner, edge in links.dependents_by(name, to_owners):
+                if (dependent := units.get(owner)) is not None:
+                    self._tell_dependent(dependent, owners[edge.kind])
+        for owner in links.provided(name) if any(mirrors) else ():
+            if (virtual := units.get(owner)) is not None:
+                self._tell_virtual(virtual, mirrors)
+        if to_others:
+            for edge in links.dependencies_by(name, to_others):
+                if (on := units.get(edge.on)) is None:
+                    continue
+                if edge.kind is CONFLICTS:
+                    self._tell_dependent(on, owners[CONFLICTS])
+                else:
+                    on.holders += others[edge.kind]
+                    if not on.holders:
+                        self._act(on)
 
     def _tell_dependent(self, dependent: Unit, difference: Share) -> None:
-        blocked, doomed, waiting, alive, hopeful, ready = difference
+        blocked, doomed, waiting = difference
         dependent.blockers += blocked
         dependent.doomed += doomed
         dependent.unmet += waiting
-        dependent.alive += alive
-        dependent.hopeful += hopeful
-        dependent.ready += ready
         if not waiting or blocked or doomed:
             self.look(dependent)
         elif not dependent.unmet:
             self._act(dependent)
 
+    def _tell_virtual(self, virtual: Unit, difference: Supply) -> None:
+        alive, hopeful, ready = difference
+        virtual.alive += alive
+        virtual.hopeful += hopeful
+        virtual.ready += ready
+        self.look(virtual)
+
     def _join(self, unit: Unit, edge: Dependency, sign: int) -> None:
         """Add (or, with -1, take back) all that one edge contributes to its two ends."""
         on = self.units.get(edge.on)
-        blocked, doomed, waiting, alive, hopeful, ready = share(edge.kind, on.view if on else NOTHING)
+        view = on.view if on else NOTHING
+        blocked, doomed, waiting = share(edge.kind, view)
         unit.blockers += sign * blocked
         unit.doomed += sign * doomed
         unit.unmet += sign * waiting
-        unit.alive += sign * alive
-        unit.hopeful += sign * hopeful
-        unit.ready += sign * ready
+        if edge.kind is PROVIDED_BY:
+            alive, hopeful, ready = supply(view)
+            unit.alive += sign * alive
+            unit.hopeful += sign * hopeful
+            unit.ready += sign * ready
         if on is None:
             return
         on.holders += sign * holds(edge.kind, unit.view)
-        if edge.kind is EdgeKind.CONFLICTS:
+        if edge.kind is CONFLICTS:
             on.unmet += sign * waits(edge.kind, unit.view)
         self.look(on)
 
@@ -267,7 +284,7 @@ class Board:
 
     def why_not(self, unit: Unit) -> Reason:
         """Why this unit's goal is not up: of what stands against it rather what failed than what was stopped."""
-        is_virtual = unit.service.kind is Kind.VIRTUAL
+        is_virtual = unit.service.kind is VIRTUAL
         if unit.removed or (unit.desired is Desired.DOWN and not is_virtual):
             return unit.wish
         if unit.service.broken:
@@ -277,23 +294,27 @@ class Board:
         against = self.against(unit)
         if not against:
             return unit.restarting or unit.wish
-        lost = next((edge for edge in against if self.is_lost(edge.on)), None)
+        is_hopeful = unit.hope and not is_virtual  # then all that it needs is: nothing of that is lost
+        lost = None if is_hopeful else next((edge for edge in against if self.is_lost(edge.on, True)), None)
         # What still is up only follows another down, and may yet stay when that is back at once (restart --only).
         first = lost or next((edge for edge in against if not self._is_up(edge.on)), against[0])
         cause = Cause.DEPENDENCY_FAILED if lost else Cause.DEPENDENCY_DOWN
         return Reason(cause, self.now_s, of=first.on, place=str(first.place))
 
     def _is_up(self, name: str) -> bool:
-        return name in self.units and self.units[name].state is UnitState.UP
+        return name in self.units and self.units[name].state is UP
 
     def against(self, unit: Unit) -> list[Dependency]:
         """What stands against this unit's being up now."""
-        return [edge for edge in self.links.dependencies(unit.name) if self._stands_against(unit, edge)]
+        if not unit.blockers and unit.service.kind is not VIRTUAL:
+            return []
+        return [edge for edge in self.links.dependencies_by(unit.name, VITAL) if self._stands_against(edge)]
 
-    def is_lost(self, name: str) -> bool:
+    def is_lost(self, name: str, asked_by_another: bool = False) -> bool:
         """Did this service, or something at the end of its chain of needs, fail (rather than being stopped)?
 
-        What others have found out about themselves is believed: they look again when what they depend on comes to rest.
+        What each has found out about itself is believed, but when it asks itself: it looks again when what it depends
+        on comes to rest. So a hundred that need one name do not all go through its hundred providers.
         """
         seen: set[str] = set()
         stack = [name]
@@ -305,7 +326,7 @@ class Board:
             unit = self.units.get(current)
             if unit is None or unit.service.broken:
                 return True
-            if unit.desired is Desired.DOWN and unit.service.kind is not Kind.VIRTUAL:
+            if unit.desired is Desired.DOWN and unit.service.kind is not VIRTUAL:
                 continue
             if unit.given_up is not None:
                 if not unit.finished:
@@ -313,7 +334,7 @@ class Board:
                 continue  # it ended as it should, whatever became of what it needed
             if unit.hope:
                 continue  # it comes back: of a virtual name one provider is enough
-            if current != name and unit.state in EXPLAINED and not unit.goal:
+            if (asked_by_another or current != name) and unit.state in EXPLAINED and not unit.goal:
                 if unit.reason.cause is Cause.DEPENDENCY_FAILED:
                     return True
                 if unit.reason.cause is Cause.DEPENDENCY_DOWN:
@@ -321,10 +342,10 @@ class Board:
             stack.extend(edge.on for edge in self.against(unit))
         return False
 
-    def _stands_against(self, unit: Unit, edge: Dependency) -> bool:
+    def _stands_against(self, edge: Dependency) -> bool:
         on = self.units.get(edge.on)
         view = on.view if on else NOTHING
-        if edge.kind is EdgeKind.PROVIDED_BY:
+        if edge.kind is PROVIDED_BY:
             return not view[1]
         return blocks(edge.kind, view)
 
@@ -334,20 +355,17 @@ def has_hope(unit: Unit) -> bool:
 
     A virtual name mirrors its providers, whoever wanted these: a wish for it is a wish for one of them.
     """
-    if unit.service.kind is Kind.VIRTUAL:
-        return unit.hopeful > 0 and not unit.removed and not unit.service.broken
-    return (
-        unit.desired is Desired.UP
-        and not unit.doomed
-        and unit.given_up is None
-        and not unit.removed
-        and not unit.service.broken
-    )
+    service = unit.service
+    if unit.removed or service.broken:
+        return False
+    if service.kind is VIRTUAL:
+        return unit.hopeful > 0
+    return unit.desired is TO_BE_UP and not unit.doomed and unit.given_up is None
 
 
 def may_be_up(unit: Unit) -> bool:
     """The goal of a unit that has hope: nothing stands against it now."""
-    if unit.service.kind is Kind.VIRTUAL:
+    if unit.service.kind is VIRTUAL:
         return unit.alive > 0
     return not unit.blockers and not unit.restarting
 

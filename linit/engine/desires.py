@@ -5,14 +5,14 @@ A later wish replaces an earlier one, and the requests that it contradicts are a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from linit.engine.board import Board
 from linit.engine.events import Verb
 from linit.engine.requests import Ledger
 from linit.engine.respawn import Budget
 from linit.engine.unit import Unit
-from linit.engine.wishes import closure, conflict_losers
+from linit.engine.wishes import closure, conflict_losers, pulled_in
 from linit.model.reason import Cause, Reason
 from linit.model.service import EdgeKind
 from linit.model.state import Desired
@@ -25,12 +25,12 @@ class Desires:
         self.board = board
         self.ledger = ledger
 
-    def want_all(self, names: Iterable[str], wish: Reason, verb: Verb) -> dict[str, Reason]:
+    def want_all(self, names: Iterable[str], wish: Reason, verb: Verb) -> Collection[str]:
         """Desire `names` and all that they pull in; what conflicts with them is stopped."""
         board = self.board
-        wanted = closure(names, board.units, board.links, wish)
+        wanted = closure(names, board.units, board.links)
         losers = conflict_losers(wanted, board.units, board.links)
-        for name, why in wanted.items():
+        for name, by in wanted.items():
             unit = board.units[name]
             fresh = name in names or unit.desired is Desired.DOWN or unit.given_up is not None
             if fresh:
@@ -39,6 +39,7 @@ class Desires:
                     unit.budget, unit.restarts = Budget(), 0
             is_past = fresh and unit.wish.cause is Cause.ACTIVATED  # what a trigger saw then is not why it starts now
             if unit.desired is Desired.DOWN or name in names or is_past:
+                why = pulled_in(by, board.units, wish) if by is not None else wish
                 self.wish(unit, Desired.UP, why, verb)
             if name in losers:
                 unit.given_up = losers[name]

@@ -12,23 +12,25 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final, NamedTuple
 
-from linit.model.service import EdgeKind
-from linit.model.state import UnitState
+from linit.model.service import BIND, CONFLICTS, NEED, PROVIDED_BY, EdgeKind
+from linit.model.state import BACKOFF, DOWN, STARTING, STOPPING, UP, UnitState
 
 View = tuple[UnitState, bool, bool]  # (state, goal, hope)
-NOTHING: Final[View] = (UnitState.DOWN, False, False)  # how a service that does not exist looks
+NOTHING: Final[View] = (DOWN, False, False)  # how a service that does not exist looks
 
-PRESENT: Final = frozenset({UnitState.STARTING, UnitState.UP, UnitState.STOPPING, UnitState.BACKOFF})
-RUNNING: Final = frozenset({UnitState.STARTING, UnitState.UP, UnitState.STOPPING})
-SHAKEN: Final = frozenset({UnitState.BACKOFF, UnitState.STOPPING})
+PRESENT: Final = frozenset({STARTING, UP, STOPPING, BACKOFF})
+RUNNING: Final = frozenset({STARTING, UP, STOPPING})
+SHAKEN: Final = frozenset({BACKOFF, STOPPING})
+
+VITAL: Final = frozenset({NEED, BIND, PROVIDED_BY})  # without the other end of such an edge its owner cannot be up
 
 
 def blocks(kind: EdgeKind, on: View) -> bool:
     """Does what is depended on forbid its dependent to run now?"""
     state, goal, _ = on
-    if kind is EdgeKind.NEED:
+    if kind is NEED:
         return not goal
-    if kind is EdgeKind.BIND:
+    if kind is BIND:
         return not goal or state in SHAKEN
     return False
 
@@ -42,12 +44,12 @@ def waits(kind: EdgeKind, on: View) -> bool:
     """Must the dependent wait with its start?"""
     state, goal, hope = on
     if kind.is_hard:
-        return state is not UnitState.UP
-    if kind is EdgeKind.CONFLICTS:
+        return state is not UP
+    if kind is CONFLICTS:
         return state in PRESENT
-    if kind is EdgeKind.PROVIDED_BY:
+    if kind is PROVIDED_BY:
         return False  # any one provider will do: counted as Unit.ready
-    return hope and not (goal and state is UnitState.UP)  # order only counts while the other is on its way up
+    return hope and not (goal and state is UP)  # order only counts while the other is on its way up
 
 
 def holds(kind: EdgeKind, dependent: View) -> bool:
@@ -55,14 +57,14 @@ def holds(kind: EdgeKind, dependent: View) -> bool:
     state, goal, _ = dependent
     if kind.is_hard:
         return state in RUNNING
-    if kind is EdgeKind.CONFLICTS:
+    if kind is CONFLICTS:
         return False
     return not goal and state in RUNNING  # order only counts while both are on their way down
 
 
 def provides(provider: View) -> bool:
     """Is a virtual name up by this provider?"""
-    return provider[0] is UnitState.UP and provider[1]
+    return provider[0] is UP and provider[1]
 
 
 class Share(NamedTuple):
@@ -71,6 +73,11 @@ class Share(NamedTuple):
     blockers: int
     doomed: int
     unmet: int
+
+
+class Supply(NamedTuple):
+    """What a provider adds to the counts of a virtual name, by the names of `Unit`."""
+
     alive: int
     hopeful: int
     ready: int
@@ -80,25 +87,25 @@ class Change(NamedTuple):
     """What another view of a unit changes for its neighbours, by the kind of edge; kinds without a change are left out.
 
     `owners`: for those that depend on it (a conflict: for either end); `others`: the holders of what it depends on.
-    A virtual name looks at each change of its providers, since it tells theirs as its own: `mirrors`.
+    What a virtual name is told of its providers: `mirrors`. The kinds of
+    edges to and from it along which anything is to be told: `to_owners`, `to_others`.
     """
 
     owners: Mapping[EdgeKind, Share]
-    mirrors: Share
+    mirrors: Supply
     others: Mapping[EdgeKind, int]
+    to_owners: frozenset[EdgeKind]
+    to_others: frozenset[EdgeKind]
 
 
 def share(kind: EdgeKind, on: View) -> Share:
     """What an edge of this kind adds to its owner, by the view of its other end."""
-    is_provider = kind is EdgeKind.PROVIDED_BY
-    return Share(
-        blocks(kind, on),
-        dooms(kind, on),
-        waits(kind, on),
-        is_provider and on[1],
-        is_provider and on[2],
-        is_provider and provides(on),
-    )
+    return Share(blocks(kind, on), dooms(kind, on), waits(kind, on))
+
+
+def supply(provider: View) -> Supply:
+    """What a provider adds to a virtual name, by its view."""
+    return Supply(provider[1], provider[2], provides(provider))
 
 
 @cache
@@ -108,11 +115,11 @@ def change(before: View, after: View) -> Change:
     others: dict[EdgeKind, int] = {}
     for kind in EdgeKind:
         difference = Share(*(new - old for new, old in zip(share(kind, after), share(kind, before), strict=True)))
-        if kind is EdgeKind.PROVIDED_BY:
-            mirrors = difference
-        elif any(difference):
+        if any(difference):
             owners[kind] = difference
         held = holds(kind, after) - holds(kind, before)
         if held:
             others[kind] = held
-    return Change(owners, mirrors, others)
+    mirrors = Supply(*(new - old for new, old in zip(supply(after), supply(before), strict=True)))
+    foes = {CONFLICTS} & owners.keys()
+    return Change(owners, mirrors, others, frozenset(owners), frozenset(others.keys() | foes))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from linit.engine.events import TimerKind
 from linit.model.reason import Reason
 from linit.model.service import Service
 from linit.model.state import Finish, Outcome, Role, UnitState
+from linit.model.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spawn:
     """Run a command of a service (`service.pre[index]`, `service.run`, ...). Answered by Spawned or SpawnFailed, then
     by Exited. The definition travels along: a reload may have replaced the one in the plan."""
@@ -29,7 +29,7 @@ class To(enum.Enum):
     RELOAD = "reload"  # the reload command
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Signal:
     """Send a signal to processes of a unit. Nothing to send it to is no error."""
 
@@ -38,56 +38,56 @@ class Signal:
     to: To
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KillAll:
     """SIGKILL every process of the unit. Answered by Emptied as soon as none is left, also when none was there."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WatchReadiness:
     """Report Ready or ReadinessFailed for the main process that was just spawned."""
 
     service: Service
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnwatchReadiness:
     """No longer interested in that, nor in the answer to `FindMain` and `CheckConditions`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FindMain:
     """The command of a forking service has ended: report MainFound, or ReadinessFailed when there is no daemon."""
 
     service: Service
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CheckConditions:
     """Look at all of `service.when`; report ConditionsChecked."""
 
     service: Service
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WatchHealth:
     """Report Unhealthy when the unit's probe or watchdog says so."""
 
     service: Service
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnwatchHealth:
     """No longer interested."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arm:
     """Make a trigger ready: open its sockets, set its clock, watch its paths. Report Ready or SpawnFailed (Role.MAIN),
     then Triggered whenever it sees something while the service that it starts does not run."""
@@ -95,14 +95,14 @@ class Arm:
     service: Service
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Disarm:
     """Close a trigger."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ArmTimer:
     """Report TimerFired after `delay_s` seconds. Replaces an armed timer of that kind."""
 
@@ -111,7 +111,7 @@ class ArmTimer:
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DisarmTimer:
     """Forget a timer. One that is not armed is no error."""
 
@@ -119,7 +119,7 @@ class DisarmTimer:
     kind: TimerKind
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Transition:
     """A unit changed its state (already done when this is performed): for the console, the log, subscribers.
 
@@ -135,7 +135,7 @@ class Transition:
     duration_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Told:
     """Something an operator should read that is no change of state: `text` follows the service's name on the console
     and in the log ("ignored TERM for 15 s, killed")."""
@@ -145,7 +145,7 @@ class Told:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """The final answer to a request: for each name its outcome and why."""
 
@@ -154,7 +154,7 @@ class Answer:
     results: tuple[tuple[str, Outcome, str], ...]  # (service, outcome, text)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BootFinished:
     """The runlevel that was asked for is up: every member is up, or has failed or was given up."""
 
@@ -163,7 +163,7 @@ class BootFinished:
     failed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AllDown:
     """A shutdown has stopped every service: the runtime ends the machine (or the supervisor) now."""
 

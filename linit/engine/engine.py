@@ -29,9 +29,10 @@ from linit.engine.wedges import Wedges
 from linit.engine.wishes import is_of_use, unneeded_after
 from linit.model.reason import Cause, Reason
 from linit.model.service import Plan
-from linit.model.state import Desired, Finish, Outcome, Role, UnitState
+from linit.model.state import UP, Desired, Finish, Outcome, Role, UnitState
 
 SHUTDOWN_RUNLEVEL: Final = "shutdown"
+ENDS: Final = (events.Exited, events.SpawnFailed)
 
 
 class Engine:
@@ -125,37 +126,39 @@ class Engine:
 
     def handle(self, event: events.Event, now_s: float) -> tuple[Effect, ...]:
         """Everything that follows from `event`, which happened at `now_s` (seconds on a monotonic clock)."""
-        self._board.now_s = now_s
+        board = self._board
+        board.now_s = now_s
         if self._course.is_first:
             self._course.is_first = False
             self._announce_broken()
-        handler = self._handlers.get(type(event))
-        if handler is not None:
-            handler(event)
+        on_unit_event = self._unit_handlers.get(type(event))
+        if on_unit_event is not None:
+            self._on_unit_event(event, on_unit_event)
         else:
-            self._on_unit_event(event)
+            self._handlers[type(event)](event)
         self._settle()
-        effects, self._board.effects = tuple(self._board.effects), []
+        effects, board.effects = tuple(board.effects), []
         return effects
 
     # -- events about one unit -----------------------------------------------------------------------------------
 
-    def _on_unit_event(self, event: Any) -> None:
-        unit = self._board.units.get(event.name)
+    def _on_unit_event(self, event: Any, handler: Callable[[Unit, Any], None]) -> None:
+        board = self._board
+        unit = board.units.get(event.name)
         if unit is None:
             return  # removed by a reload; what its last process did concerns nobody
         if (unit.state, type(event)) not in IGNORED:
-            self._unit_handlers[type(event)](unit, event)
-            self._board.look(unit)
-        elif isinstance(event, events.Exited | events.SpawnFailed):
+            handler(unit, event)
+            board.look(unit)
+        elif isinstance(event, ENDS):
             unit.running.discard(event.role)
             unit.pids.pop(event.role, None)
             unit.left = unit.left or (isinstance(event, events.Exited) and event.left)
-            self._board.look(unit)
+            board.look(unit)
         elif isinstance(event, events.Emptied):
             unit.left = False
-            self._board.look(unit)
-        if isinstance(event, events.Exited | events.SpawnFailed) and event.role is Role.RELOAD:
+            board.look(unit)
+        if isinstance(event, ENDS) and event.role is Role.RELOAD:
             self._asking.on_reload_ended(unit, event)
         elif isinstance(event, events.TimerFired) and event.kind is events.TimerKind.RELOAD:
             self._asking.on_reload_over(unit, "it has not said that it is ready again")
@@ -173,27 +176,29 @@ class Engine:
             self._continue_shutdown()
 
     def _move_all(self) -> None:
+        board, advance = self._board, self._lifecycle.advance
         while True:
-            while (unit := self._board.next_to_act()) is not None:
-                self._lifecycle.advance(unit)
-            is_over = self._board.is_calm and self._lifecycle.starting.end_idling()
+            while (unit := board.next_to_act()) is not None:
+                advance(unit)
+            is_over = board.idlers and board.is_calm and self._lifecycle.starting.end_idling()
             if not (is_over or self._let_go_of_unneeded() or self._wedges.break_one()):
                 break
 
     def _answer_decided(self) -> None:
-        for name in self._board.changed:
-            if name in self._board.units:
-                unit = self._board.units[name]
-                self._board.emit(*self._ledger.settle(name, unit))
-                if unit.state is not UnitState.UP:
+        board, ledger = self._board, self._ledger
+        for name in board.changed:
+            unit = board.units.get(name)
+            if unit is not None and ledger.is_about(name):
+                board.emit(*ledger.settle(name, unit))
+                if unit.state is not UP:
                     self._asking.on_reload_over(unit, f"it is {unit.state.value}")
-        self._board.changed.clear()
+        board.changed.clear()
 
     def _let_go_of_unneeded(self) -> bool:
         freed = False
         for name in tuple(self._board.changed):
             unit = self._board.units.get(name)
-            if unit is None or is_of_use(unit) or not unit.state.is_at_rest_down:
+            if unit is None or not unit.state.is_at_rest_down or is_of_use(unit):
                 continue
             for other in unneeded_after(name, self._board.units, self._board.links):
                 reason = Reason(Cause.UNNEEDED, self._board.now_s, of=name)

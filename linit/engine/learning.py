@@ -74,6 +74,8 @@ def weakest_of_loop(board: Board, name: str, on: str) -> tuple[str, Dependency] 
 
 def give_way(board: Board, unit: Unit) -> None:
     """A new definition came into force: what others learned and would close a loop with it is forgotten."""
+    if not board.links.learning:
+        return
     ahead = _reached(unit.name, lambda name: (edge.on for edge in _orders(board, name)))
     behind = _reached(
         unit.name,

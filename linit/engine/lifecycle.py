@@ -39,8 +39,8 @@ from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.engine.wishes import choose_provider, part_foes
 from linit.model.reason import Cause, Reason
-from linit.model.service import TRIGGERS, Kind
-from linit.model.state import Desired, Role, UnitState
+from linit.model.service import TRIGGERS, VIRTUAL, Kind
+from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, Role
 
 RELOAD_TIMEOUT_S: Final = 60.0
 EXTENSION_MAX_S: Final = 3600.0  # at a time
@@ -70,21 +70,22 @@ class Lifecycle:
 
     def advance(self, unit: Unit) -> None:
         """Do what the unit's state and goal call for now; nothing when it is where it should be."""
-        if unit.next_service is not None and unit.state not in RUNNING:
-            self._change_definition(unit)
-        elif unit.state is UnitState.WAITING:
-            self._advance_waiting(unit)
-        elif unit.state.is_at_rest_down:
-            self._advance_resting(unit)
-        elif unit.state in (UnitState.STARTING, UnitState.UP):
+        state = unit.state
+        if state is UP or state is STARTING:  # first what is most frequent
             self._advance_running(unit)
-        elif unit.state is UnitState.STOPPING:
+        elif unit.next_service is not None and state not in RUNNING:
+            self._change_definition(unit)
+        elif state is WAITING:
+            self._advance_waiting(unit)
+        elif state.is_at_rest_down:
+            self._advance_resting(unit)
+        elif state is STOPPING:
             self._advance_stopping(unit)
         elif not unit.goal:
             self._leave_backoff(unit)
-        elif unit.service.kind is Kind.VIRTUAL and unit.ready:
+        elif unit.service.kind is VIRTUAL and unit.ready:
             self.board.move(unit, Step.WANTED, Reason(Cause.STARTING, self.board.now_s, text="provided again"))
-        elif unit.service.kind is not Kind.VIRTUAL and unit.reason.cause is Cause.WAITS_FOR:
+        elif unit.service.kind is not VIRTUAL and unit.reason.cause is Cause.WAITS_FOR:
             self._want(unit)  # a new plan made a service of what was a name that lacked a provider
 
     def _change_definition(self, unit: Unit) -> None:
@@ -110,11 +111,11 @@ class Lifecycle:
             self.board.look(unit)
         elif unit.goal:
             self._want(unit)
-        elif unit.state is UnitState.FAILED and (unit.running or unit.left):
+        elif unit.state is FAILED and (unit.running or unit.left):
             return  # it could not be killed: that remains its reason until its processes are gone
         elif unit.service.broken or (unit.desired is Desired.UP and not unit.finished):
             self._explain_rest(unit)
-        elif unit.state is UnitState.FAILED:
+        elif unit.state is FAILED:
             self.board.move(unit, Step.UNWANTED, unit.wish)
         elif unit.desired is Desired.DOWN and unit.reason.cause in OF_DESIRED:
             self._explain_unwanted(unit)
@@ -124,16 +125,16 @@ class Lifecycle:
         board = self.board
         reason = broken_reason(unit.service, board.now_s) if unit.service.broken else board.why_not(unit)
         is_lost = board.is_lost(unit.name)
-        if is_lost and unit.state is UnitState.DOWN:
+        if is_lost and unit.state is DOWN:
             board.move(unit, Step.GAVE_UP, reason)
-        elif not is_lost and unit.state is UnitState.FAILED:
+        elif not is_lost and unit.state is FAILED:
             board.move(unit, Step.UNWANTED, reason)
         elif (unit.reason.cause, unit.reason.of) != (reason.cause, reason.of):
             unit.reason = reason
 
     def _explain_unwanted(self, unit: Unit) -> None:
         """Down and not desired. A virtual name is down because of its providers, wished for or not."""
-        is_unprovided = unit.service.kind is Kind.VIRTUAL and unit.reason.cause in LOST
+        is_unprovided = unit.service.kind is VIRTUAL and unit.reason.cause in LOST
         reason = self.board.why_not(unit) if is_unprovided else unit.wish
         if (unit.reason.cause, unit.reason.of) != (reason.cause, reason.of):
             unit.reason = reason
@@ -158,14 +159,14 @@ class Lifecycle:
             reason = self.board.why_not(unit)
             lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
             self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, reason)
-        elif not unit.unmet and (unit.service.kind is not Kind.VIRTUAL or unit.ready):
+        elif not unit.unmet and (unit.service.kind is not VIRTUAL or unit.ready):
             self.starting.go(unit)
 
     def _advance_running(self, unit: Unit) -> None:
-        if unit.service.kind is Kind.VIRTUAL and unit.goal and not unit.ready:
-            self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
-        elif not unit.goal:
+        if not unit.goal:
             self.stopping.begin(unit, self.board.why_not(unit))
+        elif unit.service.kind is VIRTUAL and not unit.ready:
+            self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
         elif unit.bouncing:
             self.stopping.begin(unit, unit.bouncing)
 
@@ -185,7 +186,7 @@ class Lifecycle:
 
     def _may_stay(self, unit: Unit) -> bool:
         """Wanted again before anything was done to stop it, and all that it depends on is still there?"""
-        is_provided = unit.service.kind is not Kind.VIRTUAL or unit.ready > 0
+        is_provided = unit.service.kind is not VIRTUAL or unit.ready > 0
         is_whole = unit.index == 0 and not _has_died(unit)
         return unit.goal and not unit.bouncing and is_whole and not unit.unmet and is_provided
 
@@ -224,19 +225,19 @@ class Lifecycle:
     def on_emptied(self, unit: Unit, _event: events.Emptied) -> None:
         """Nothing of the unit is left."""
         unit.left = False
-        if unit.state is UnitState.STOPPING:
+        if unit.state is STOPPING:
             self.stopping.end_if_empty(unit)
 
     def _on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         if role is Role.RELOAD:
             self.board.emit(DisarmTimer(unit.name, TimerKind.RELOAD))
-            if unit.state is UnitState.STOPPING:
+            if unit.state is STOPPING:
                 self.stopping.end_if_empty(unit)
-        elif unit.state is UnitState.STARTING:
+        elif unit.state is STARTING:
             self.starting.on_end(unit, role, reason, succeeded)
-        elif unit.state is UnitState.UP and role is Role.MAIN and unit.service.kind.is_daemon:
+        elif unit.state is UP and role is Role.MAIN and unit.service.kind.is_daemon:
             self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s), reason)
-        elif unit.state is UnitState.STOPPING:
+        elif unit.state is STOPPING:
             self.stopping.on_end(unit, role, reason, succeeded)
 
     def on_unhealthy(self, unit: Unit, event: events.Unhealthy) -> None:
@@ -251,7 +252,7 @@ class Lifecycle:
         delay_s = min(event.delay_s, EXTENSION_MAX_S)
         if unit.deadline_s is None or self.board.now_s + delay_s <= unit.deadline_s:
             return  # it has that time anyway
-        if unit.state is UnitState.STARTING:
+        if unit.state is STARTING:
             arm(self.board, unit, TimerKind.START, delay_s)
         else:
             self.stopping.extend(unit, delay_s)
@@ -325,7 +326,7 @@ class Lifecycle:
         """Another provider takes over a virtual name whose provider gives up."""
         for name, edge in self.board.links.dependents(unit.name):
             virtual = self.board.units.get(name)
-            if virtual is None or virtual.service.kind is not Kind.VIRTUAL or virtual.desired is Desired.DOWN:
+            if virtual is None or virtual.service.kind is not VIRTUAL or virtual.desired is Desired.DOWN:
                 continue
             if virtual.alive > unit.goal:
                 continue
@@ -348,7 +349,7 @@ class Lifecycle:
     def reload(self, unit: Unit) -> str:
         """Tell an up service to read its configuration again; "" or why that cannot be."""
         service = unit.service
-        if unit.state is not UnitState.UP or not unit.goal:
+        if unit.state is not UP or not unit.goal:
             return f"it is {unit.state.value}, only a service that is up can reload"
         if service.reload is not None:
             if Role.RELOAD not in unit.running:
@@ -368,17 +369,17 @@ class Lifecycle:
 
     def on_timer(self, unit: Unit, event: events.TimerFired) -> None:
         """A timer is due. One whose purpose is gone is ignored."""
-        if event.kind is TimerKind.START and unit.state is UnitState.STARTING:
+        if event.kind is TimerKind.START and unit.state is STARTING:
             self._start_took_too_long(unit)
-        elif event.kind is TimerKind.STOP and unit.state is UnitState.STOPPING:
+        elif event.kind is TimerKind.STOP and unit.state is STOPPING:
             self.stopping.took_too_long(unit)
-        elif event.kind is TimerKind.RESPAWN and unit.state is UnitState.BACKOFF:
+        elif event.kind is TimerKind.RESPAWN and unit.state is BACKOFF:
             unit.deadline_s = None
             self._want(unit)
-        elif event.kind is TimerKind.HEALTHY and unit.state is UnitState.UP:
+        elif event.kind is TimerKind.HEALTHY and unit.state is UP:
             if unit.budget.streak:  # a trigger counts something else
                 unit.budget = Budget()
-        elif event.kind is TimerKind.IDLE and unit.state is UnitState.WAITING:
+        elif event.kind is TimerKind.IDLE and unit.state is WAITING:
             self.starting.stop_idling(unit)
             if unit.goal and not unit.unmet:
                 self.starting.start_on_free_terminal(unit)

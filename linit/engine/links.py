@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from functools import cache
+from typing import Final
 
 from linit.model.service import Dependency, EdgeKind, Kind, Service
 
 Edge = tuple[str, Dependency]  # its owner, and what the owner wrote
+Kinds = frozenset[EdgeKind]
+NONE: Final[Kinds] = frozenset()
+HOSTILE: Final[Kinds] = frozenset({EdgeKind.CONFLICTS})
+PULLING: Final[Kinds] = frozenset(kind for kind in EdgeKind if kind.pulls)
 
 
 class Links:
@@ -18,6 +25,12 @@ class Links:
         self._hostile: dict[str, dict[tuple[str, int], Edge]] = {}  # the conflicts among them, from both ends
         self._provided: dict[str, dict[str, None]] = {}  # the virtual names that a service provides
         self._preferring: dict[str, dict[str, None]] = {}  # who depends on a name and has a `prefer`
+        self._kinds_from: dict[str, Kinds] = {}  # of the edges of a name, ...
+        self._kinds_to: dict[str, Kinds] = {}  # ... and of those to it, perhaps with some that are gone
+        self._forward_by: defaultdict[str, dict[Kinds, Collection[Dependency]]] = defaultdict(dict)  # what was asked
+        self._reverse_by: defaultdict[str, dict[Kinds, Collection[Edge]]] = defaultdict(dict)  # for before
+        self.learning: set[str] = set()  # who has edges that were found at run time
+        self.frugal: set[str] = set()  # who stops when nobody needs it
         for service in services:
             self.add(service)
 
@@ -25,7 +38,16 @@ class Links:
         """Join `service` to what it depends on. A conflict is joined from both ends."""
         name = service.name
         self._forward[name] = service.dependencies
+        self._kinds_from[name] = NONE
+        self._forward_by.pop(name, None)
+        if service.stop_when_unneeded:
+            self.frugal.add(name)
         for number, dependency in enumerate(service.dependencies):
+            if dependency.learned:
+                self.learning.add(name)
+            self._kinds_from[name] = _with(self._kinds_from[name], dependency.kind)
+            self._kinds_to[dependency.on] = _with(self._kinds_to.get(dependency.on, NONE), dependency.kind)
+            self._reverse_by.pop(dependency.on, None)
             self._reverse.setdefault(dependency.on, {})[name, number] = (name, dependency)
             if dependency.kind is EdgeKind.CONFLICTS:
                 self._hostile.setdefault(dependency.on, {})[name, number] = (name, dependency)
@@ -36,7 +58,13 @@ class Links:
 
     def remove(self, name: str) -> None:
         """Take away the edges that `name` wrote; those that point at it stay."""
+        self.learning.discard(name)
+        self.frugal.discard(name)
+        self._kinds_from.pop(name, None)
+        self._forward_by.pop(name, None)
+        self._reverse_by.pop(name, None)  # so that nothing remains of a name that is not used again
         for number, dependency in enumerate(self._forward.pop(name, ())):
+            self._reverse_by.pop(dependency.on, None)
             del self._reverse[dependency.on][name, number]
             if dependency.kind is EdgeKind.CONFLICTS:
                 del self._hostile[dependency.on][name, number]
@@ -53,12 +81,30 @@ class Links:
         found = self._reverse.get(name)
         return found.values() if found else ()
 
-    def foes(self, name: str) -> Iterator[Edge]:
+    def dependencies_by(self, name: str, kinds: Kinds) -> Collection[Dependency]:
+        """Those of `dependencies` that are of such a kind."""
+        found = self._forward_by[name].get(kinds)
+        if found is None:
+            found, present = self.dependencies(name), self._kinds_from.get(name, NONE)
+            if not present <= kinds:
+                found = [edge for edge in found if edge.kind in kinds] if present & kinds else ()
+            self._forward_by[name][kinds] = found
+        return found
+
+    def dependents_by(self, name: str, kinds: Kinds) -> Collection[Edge]:
+        """Those of `dependents` that are so by such an edge."""
+        found = self._reverse_by[name].get(kinds)
+        if found is None:
+            found, present = self.dependents(name), self._kinds_to.get(name, NONE)
+            if not present <= kinds:
+                found = [each for each in found if each[1].kind in kinds] if present & kinds else ()
+            self._reverse_by[name][kinds] = found
+        return found
+
+    def foes(self, name: str) -> Collection[Edge]:
         """Who conflicts with `name`, whichever of the two said so."""
-        for dependency in self.dependencies(name):
-            if dependency.kind is EdgeKind.CONFLICTS:
-                yield dependency.on, dependency
-        yield from self._hostile.get(name, {}).values()
+        own, others = self.dependencies_by(name, HOSTILE), self._hostile.get(name)
+        return [*((edge.on, edge) for edge in own), *(others or {}).values()] if own or others else ()
 
     def provided(self, name: str) -> Iterable[str]:
         """The virtual names that `name` provides."""
@@ -68,9 +114,15 @@ class Links:
         """Who depends on `name` and prefers some providers to others."""
         return self._preferring.get(name, ())
 
-    def pulled(self, name: str) -> Iterator[Dependency]:
+    def pulled(self, name: str) -> Collection[Dependency]:
         """The edges by which a wish for `name` becomes a wish for others."""
-        return (dependency for dependency in self.dependencies(name) if dependency.kind.pulls)
+        return self.dependencies_by(name, PULLING)
+
+
+@cache
+def _with(kinds: Kinds, kind: EdgeKind) -> Kinds:
+    """One set for all services that have the same kinds of edges: there are some dozen."""
+    return kinds | {kind}
 
 
 PROCESSLESS = frozenset({Kind.TARGET, Kind.RUNLEVEL, Kind.VIRTUAL})

@@ -13,19 +13,19 @@ from linit.model.state import Role
 def spawn(board: Board, unit: Unit, role: Role, index: int = 0) -> None:
     """Run command number `index` of a role."""
     unit.running.add(role)
-    board.emit(Spawn(unit.service, role, index))
+    board.effects.append(Spawn(unit.service, role, index))
 
 
 def arm(board: Board, unit: Unit, kind: TimerKind, delay_s: float) -> None:
     """Arm a timer that ends the unit's present state: until then is its deadline."""
     unit.deadline_s = board.now_s + delay_s
-    board.emit(ArmTimer(unit.name, kind, delay_s))
+    board.effects.append(ArmTimer(unit.name, kind, delay_s))
 
 
 def disarm(board: Board, unit: Unit, kind: TimerKind) -> None:
     """Disarm such a timer: the state has no deadline any more."""
     unit.deadline_s = None
-    board.emit(DisarmTimer(unit.name, kind))
+    board.effects.append(DisarmTimer(unit.name, kind))
 
 
 def tell(board: Board, unit: Unit, text: str) -> None:

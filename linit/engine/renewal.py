@@ -53,6 +53,8 @@ class Renewal:
         A transient service that failed is kept, so that people can see it.
         """
         board = self._board
+        if not board.leaving:
+            return False
         leavers = [unit for name in board.leaving if (unit := board.units.get(name)) is not None]
         board.leaving.clear()
         gone = [unit for unit in leavers if is_over(unit)]
@@ -145,10 +147,9 @@ class Renewal:
     def _start_newly_enabled(self, old: Mapping[str, Service], event: events.PlanLoaded) -> None:
         """Start what the active runlevel, or one that it stacks on, wants now and did not want before."""
         board = self._board
-        wish = Reason(Cause.RUNLEVEL, board.now_s, of=self._course.runlevel, by=event.by)
         active = [
             name
-            for name in closure((self._course.runlevel,), board.units, board.links, wish)
+            for name in closure((self._course.runlevel,), board.units, board.links)
             if board.units[name].service.kind is Kind.RUNLEVEL
         ]
         for name in active:

@@ -67,6 +67,10 @@ class Ledger:
         for name in pending.open:
             self._by_service.setdefault(name, set()).add(pending.id)
 
+    def is_about(self, name: str) -> bool:
+        """Is an answer owed that depends on `name`?"""
+        return bool(self._by_service.get(name)) or name in self._reloads
+
     def about(self, name: str) -> list[Pending]:
         """The open requests that wait for `name`, oldest first."""
         return [self._pending[number] for number in sorted(self._by_service.get(name, ()))]

@@ -6,16 +6,16 @@ Pure rules over `Restart`; the engine keeps the `Budget` and arms the timer.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final
 
 from linit.model.reason import Cause, Reason
 from linit.model.service import Restart, RestartPolicy, Service
+from linit.model.value import value
 
 ABNORMAL: Final = frozenset({Cause.START_TIMEOUT, Cause.READINESS_FAILED, Cause.UNHEALTHY})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Budget:
     """The respawns that count against the limit: when each was decided, and how many came in a row."""
 
@@ -31,7 +31,7 @@ class Next(enum.Enum):
     FINISH = "finish"  # ended as it should: down
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verdict:
     """`delay_s` counts for RESPAWN only; `reason` is that of the state that follows."""
 

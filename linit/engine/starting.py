@@ -18,8 +18,8 @@ from linit.engine.orders import arm, await_health, disarm, spawn, tell, watch_he
 from linit.engine.transitions import Step
 from linit.engine.unit import Unit
 from linit.model.reason import Cause, Reason
-from linit.model.service import EdgeKind, Kind, ReadinessKind
-from linit.model.state import Role, UnitState
+from linit.model.service import PROVIDED_BY, VIRTUAL, Kind, ReadinessKind
+from linit.model.state import STARTING, WAITING, Role
 
 CHECKS: Final = "checks its conditions"
 SEARCHES: Final = "its command has ended, its daemon is looked for"
@@ -80,7 +80,7 @@ class Starting:
         idlers = [self.board.units[name] for name in self.board.idlers if name in self.board.units]
         for unit in idlers:
             self.stop_idling(unit)
-            if unit.state is UnitState.WAITING and unit.goal and not unit.unmet:
+            if unit.state is WAITING and unit.goal and not unit.unmet:
                 self.start_on_free_terminal(unit)
         return bool(idlers)
 
@@ -138,7 +138,7 @@ class Starting:
             self._is_up(unit)
 
     def _spawn(self, unit: Unit, role: Role, index: int) -> None:
-        if unit.state is UnitState.STARTING:
+        if unit.state is STARTING:
             unit.reason = self._step_reason(f"runs its {role.value} command" if role is not Role.MAIN else "starting")
         spawn(self.board, unit, role, index)
 
@@ -153,9 +153,9 @@ class Starting:
 
     def up_reason(self, unit: Unit) -> Reason:
         """Why it is up: who wanted it, or of a virtual name who provides it."""
-        if unit.service.kind is not Kind.VIRTUAL:
+        if unit.service.kind is not VIRTUAL:
             return unit.wish
-        providers = (edge for edge in self.board.links.dependencies(unit.name) if edge.kind is EdgeKind.PROVIDED_BY)
+        providers = (edge for edge in self.board.links.dependencies(unit.name) if edge.kind is PROVIDED_BY)
         up = next((edge for edge in providers if provides(self.board.units[edge.on].view)), None)
         return Reason(Cause.PROVIDED, self.board.now_s, of=up.on if up else "")
 
@@ -167,7 +167,7 @@ class Starting:
         if event.role not in unit.running:
             return
         unit.pids[event.role] = event.pid
-        if unit.state is not UnitState.STARTING or event.role is not Role.MAIN:
+        if unit.state is not STARTING or event.role is not Role.MAIN:
             return
         if unit.service.kind is Kind.PROCESS:
             self._await_readiness(unit)

@@ -18,7 +18,7 @@ from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
 from linit.model.service import StopStep, StopTo
-from linit.model.state import Role, UnitState
+from linit.model.state import UP, Role
 
 KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an uninterruptible sleep
 FOREVER_S: Final = 1e9
@@ -41,7 +41,7 @@ class Stopping:
         disarm(self.board, unit, TimerKind.START)
         disarm(self.board, unit, TimerKind.HEALTHY)
         unwatch_health(self.board, unit)
-        was_up = unit.state is UnitState.UP
+        was_up = unit.state is UP
         unit.began_at_s = self.board.now_s
         unit.index = 0 if was_up else UNDO_NOTHING
         self.board.hold(unit)

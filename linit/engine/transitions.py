@@ -6,10 +6,7 @@ import enum
 from typing import Final
 
 from linit.engine import events
-from linit.model.state import UnitState
-
-DOWN, WAITING, STARTING = UnitState.DOWN, UnitState.WAITING, UnitState.STARTING
-UP, STOPPING, BACKOFF, FAILED = UnitState.UP, UnitState.STOPPING, UnitState.BACKOFF, UnitState.FAILED
+from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, UnitState
 
 
 class Step(enum.Enum):

@@ -10,7 +10,7 @@ from linit.engine.edges import View
 from linit.engine.respawn import Budget, Verdict
 from linit.model.reason import Cause, Reason
 from linit.model.service import Service
-from linit.model.state import Desired, Role, UnitState
+from linit.model.state import DOWN, Desired, Role, UnitState
 
 NEVER_WANTED: Final = Reason(Cause.NEVER_WANTED)
 
@@ -32,7 +32,7 @@ class Unit:
 
     name: str
     service: Service
-    state: UnitState = UnitState.DOWN
+    state: UnitState = DOWN
     desired: Desired = Desired.DOWN
     reason: Reason = NEVER_WANTED  # why it is in `state`
     wish: Reason = NEVER_WANTED  # why `desired` is what it is

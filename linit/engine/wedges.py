@@ -26,7 +26,7 @@ class Wedges:
     def break_one(self) -> bool:
         """Fail what waits in a loop, or for something that will not come; was there anything?"""
         board = self._board
-        if not (board.is_stuck or (board.waits and self._is_mixed())):
+        if not board.waits or not (board.is_stuck or self._is_mixed()):
             return False
         loop = self._loop()
         text = "; ".join(self._words(name, on) for name, on in zip(loop, [*loop[1:], *loop[:1]], strict=True))
@@ -42,6 +42,8 @@ class Wedges:
     def _is_mixed(self) -> bool:
         """Are definitions of different plans in force?"""
         units = self._board.units
+        if not self._board.mixed:
+            return False
         mixed = {name for name in self._board.mixed if name in units and _is_old(units[name])}
         self._board.mixed = mixed
         return bool(mixed)

@@ -3,42 +3,50 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from linit.engine.board import Board
 from linit.engine.edges import provides
-from linit.engine.links import Links
+from linit.engine.links import Edge, Links
 from linit.engine.unit import Unit
 from linit.model.reason import Cause, Reason
-from linit.model.service import Dependency, EdgeKind, Kind
+from linit.model.service import PROVIDED_BY, VIRTUAL, Dependency, EdgeKind, Kind
 from linit.model.state import Desired
 
 
-def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links, wish: Reason) -> dict[str, Reason]:
-    """Everything that `names` pull in (need, bind, want; of a virtual name one provider), each with why.
+def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links) -> dict[str, Edge | None]:
+    """Everything that `names` pull in (need, bind, want; of a virtual name one provider), each with who does so, by
+    which edge; None for `names` themselves.
 
     A unit that is already on its way up is kept as it is, and what it pulled in too: the walk goes through it, so
     that a dependency which had failed or was stopped is wanted again.
     """
-    found = {name: wish for name in names if name in units and not units[name].removed}
+    found: dict[str, Edge | None] = {name: None for name in names if name in units and not units[name].removed}
     queue = deque(found)
     while queue:
         name = queue.popleft()
         edges: Iterable[Dependency] = links.pulled(name)
-        if units[name].service.kind is Kind.VIRTUAL:
+        if units[name].service.kind is VIRTUAL:
             chosen = choose_provider(name, units, links, found)
             edges = () if chosen is None else (chosen,)
-        cause = Cause.RUNLEVEL if units[name].service.kind is Kind.RUNLEVEL else Cause.PULLED_IN
         for edge in edges:
-            if edge.on not in found and edge.on in units and not units[edge.on].removed:
-                found[edge.on] = Reason(cause, wish.at_s, of=name, by=wish.by, place=str(edge.place))
-                queue.append(edge.on)
+            on = edge.on
+            if on not in found and on in units and not units[on].removed:
+                found[on] = (name, edge)
+                queue.append(on)
     return found
+
+
+def pulled_in(by: Edge, units: Mapping[str, Unit], wish: Reason) -> Reason:
+    """Why something is wanted that is so by this edge, because of `wish`."""
+    name, edge = by
+    cause = Cause.RUNLEVEL if units[name].service.kind is Kind.RUNLEVEL else Cause.PULLED_IN
+    return Reason(cause, wish.at_s, of=name, by=wish.by, place=str(edge.place))
 
 
 def hopeful_with(names: Iterable[str], units: Mapping[str, Unit], links: Links) -> set[str]:
     """Who has no hope now, and will have when `names` are wanted: they, what they pull in, and who needs that."""
-    wanted = closure(names, units, links, Reason(Cause.REQUESTED))
+    wanted = closure(names, units, links)
     found: set[str] = set()
     todo = deque(wanted)
     while todo:
@@ -59,19 +67,17 @@ def _would_hope(unit: Unit, wanted: Collection[str], found: set[str], units: Map
         for edge in links.dependencies(unit.name)
         if _carries_hope(edge.kind)
     )
-    if unit.service.kind is Kind.VIRTUAL:
+    if unit.service.kind is VIRTUAL:
         return any(hopes)
     is_wanted = unit.name in wanted or (unit.desired is Desired.UP and unit.given_up is None)
     return is_wanted and all(hopes)
 
 
 def _carries_hope(kind: EdgeKind) -> bool:
-    return kind.is_hard or kind is EdgeKind.PROVIDED_BY
+    return kind.is_hard or kind is PROVIDED_BY
 
 
-def choose_provider(
-    virtual: str, units: Mapping[str, Unit], links: Links, wanted: Mapping[str, Reason]
-) -> Dependency | None:
+def choose_provider(virtual: str, units: Mapping[str, Unit], links: Links, wanted: Container[str]) -> Dependency | None:
     """The edge to the provider that a wish for a virtual name falls on; None when there is none.
 
     An active one, else one that is wanted anyway or enabled, else in the order of `prefer:` and then of names. One that
@@ -90,9 +96,7 @@ def choose_provider(
             dependency.on,
         )
 
-    candidates = [
-        edge for edge in links.dependencies(virtual) if edge.kind is EdgeKind.PROVIDED_BY and edge.on in units
-    ]
+    candidates = [edge for edge in links.dependencies(virtual) if edge.kind is PROVIDED_BY and edge.on in units]
     return min(candidates, key=rank, default=None)
 
 
@@ -105,7 +109,7 @@ def conflict_losers(wanted: Iterable[str], units: Mapping[str, Unit], links: Lin
     """Among services that are wanted together, those that a conflict keeps out: the earlier in name order wins."""
     losers: dict[str, Reason] = {}
     accepted: set[str] = set()
-    for name in sorted(wanted):
+    for name in sorted([name for name in wanted if links.foes(name)]):
         if units[name].service.broken:
             continue
         for foe, edge in links.foes(name):
@@ -136,14 +140,16 @@ def live_needers(name: str, besides: Iterable[str], units: Mapping[str, Unit], l
             continue
         if edge.kind.is_hard:
             needers.add(other)
-        elif edge.kind is EdgeKind.PROVIDED_BY and units[name].goal and units[other].alive == 1:
+        elif edge.kind is PROVIDED_BY and units[name].goal and units[other].alive == 1:
             needers.update(live_needers(other, besides, units, links))
     return sorted(needers)
 
 
 def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
     """What `name` had pulled in, asked to be let go of (`stop_when_unneeded`), and nobody else pulls in."""
-    free = []
+    free: list[str] = []
+    if not links.frugal:
+        return free
     for on in _pulled_by(name, units, links):
         unit = units.get(on)
         if unit is None or not unit.service.stop_when_unneeded or unit.desired is Desired.DOWN:
@@ -162,8 +168,8 @@ def _pulled_by(name: str, units: Mapping[str, Unit], links: Links) -> Iterator[s
     """What a wish for `name` can have become a wish for: of a virtual name any provider."""
     for dependency in links.pulled(name):
         yield dependency.on
-        if dependency.on in units and units[dependency.on].service.kind is Kind.VIRTUAL:
-            yield from (edge.on for edge in links.dependencies(dependency.on) if edge.kind is EdgeKind.PROVIDED_BY)
+        if dependency.on in units and units[dependency.on].service.kind is VIRTUAL:
+            yield from (edge.on for edge in links.dependencies(dependency.on) if edge.kind is PROVIDED_BY)
 
 
 def _is_pulled(name: str, units: Mapping[str, Unit], links: Links) -> bool:
@@ -173,7 +179,7 @@ def _is_pulled(name: str, units: Mapping[str, Unit], links: Links) -> bool:
             continue
         if edge.kind.pulls and is_of_use(units[other]):
             return True
-        if edge.kind is EdgeKind.PROVIDED_BY and units[other].ready == provides(units[name].view):
+        if edge.kind is PROVIDED_BY and units[other].ready == provides(units[name].view):
             is_asked_for = units[other].desired is Desired.UP and units[other].wish.cause is not Cause.PULLED_IN
             if is_asked_for or _is_pulled(other, units, links):
                 return True

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import enum
 import signal
-from dataclasses import dataclass
 from typing import Final
+
+from linit.model.value import value
 
 
 class Cause(enum.Enum):
@@ -49,7 +50,7 @@ class Cause(enum.Enum):
     REMOVED = "removed"  # its definition is gone
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reason:
     """One cause. `status` is a wait status as waitpid(2) gives it, `note` the words for it where they are not the usual
     ones; `at_s` the engine's clock, in seconds."""

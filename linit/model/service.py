@@ -33,20 +33,12 @@ class Kind(enum.Enum):
     TIMER = "timer"  # NAME.timer, from `schedule`
     WATCH = "watch"  # NAME.watch, from `watch`
 
-    @property
-    def is_trigger(self) -> bool:
-        """Does it start another service when something happens?"""
-        return self in (Kind.SOCKET, Kind.TIMER, Kind.WATCH)
-
-    @property
-    def is_daemon(self) -> bool:
-        """Is it up while its main process runs?"""
-        return self in (Kind.PROCESS, Kind.FORKING)
-
-    @property
-    def runs(self) -> bool:
-        """Does it run commands?"""
-        return self in (Kind.PROCESS, Kind.ONESHOT, Kind.FORKING)
+    def __init__(self, value: str) -> None:
+        """`is_trigger`: does it start another service when something happens? `is_daemon`: is it up while its main
+        process runs? `runs`: does it run commands?"""
+        self.is_trigger = value in ("socket", "timer", "watch")
+        self.is_daemon = value in ("process", "forking")
+        self.runs = value in ("process", "oneshot", "forking")
 
 
 class EdgeKind(enum.Enum):
@@ -62,18 +54,19 @@ class EdgeKind(enum.Enum):
     PROVIDED_BY = "provided_by"  # from a virtual name to one of its providers
     CONFLICTS = "conflicts"
 
-    @property
-    def is_hard(self) -> bool:
-        """Does a failure of the other end take the dependent down?"""
-        return self in (EdgeKind.NEED, EdgeKind.BIND)
-
-    @property
-    def pulls(self) -> bool:
-        """Does a wish for the dependent become a wish for the other end?"""
-        return self in (EdgeKind.NEED, EdgeKind.BIND, EdgeKind.WANT)
+    def __init__(self, value: str) -> None:
+        """`is_hard`: does a failure of the other end take the dependent down? `pulls`: does a wish for the dependent
+        become a wish for the other end?"""
+        self.is_hard = value in ("need", "bind")
+        self.pulls = value in ("need", "bind", "want")
 
 
 TRIGGERS: Final = {Kind.SOCKET: ".socket", Kind.TIMER: ".timer", Kind.WATCH: ".watch"}  # what their names end in
+
+# For the rules that every event goes through: finding a member by way of its class takes longer than most of them do.
+VIRTUAL: Final = Kind.VIRTUAL
+NEED, BIND = EdgeKind.NEED, EdgeKind.BIND
+PROVIDED_BY, CONFLICTS = EdgeKind.PROVIDED_BY, EdgeKind.CONFLICTS
 
 EDGE_WORDS: Final = {  # for people: "web needs db"
     EdgeKind.NEED: "needs",

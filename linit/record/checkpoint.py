@@ -48,7 +48,10 @@ ENGINE_STATELESS: Final = {
 BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "_goals", "_acts", "_listed"}
 LEDGER_DERIVED: Final = {"_pending", "_by_service", "_reloads"}
 LOCKS_DERIVED: Final = {"_queues", "_claims"}
-LINKS_DERIVED: Final = {"_forward", "_reverse", "_hostile", "_provided", "_preferring"}
+LINKS_DERIVED: Final = {
+    "learning", "frugal", "_forward", "_reverse", "_hostile", "_provided", "_preferring",
+    "_kinds_from", "_kinds_to", "_forward_by", "_reverse_by",
+}  # fmt: skip
 UNIT_DERIVED: Final = {"name", "service", "next_service"}
 UNIT_COUNTS: Final = {"blockers", "doomed", "unmet", "holders", "alive", "hopeful", "ready"}  # kept by the edges
 

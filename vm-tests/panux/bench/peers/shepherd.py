@@ -30,8 +30,8 @@ def configure(tree: Tree, jobs: JobSet) -> None:
 
 
 def symbol(name: str) -> str:
-    """A job's name as a symbol that need not be quoted."""
-    return name.replace("@", "-")
+    """A job's name as a symbol that need not be quoted; `root` is Shepherd's own."""
+    return "root-file-system" if name == "root" else name.replace("@", "-")
 
 
 def words(command: tuple[str, ...]) -> str:
