@@ -41,6 +41,7 @@ def tree(tmp_path: Path) -> Tree:
     """A root with the programs that a configuration looks for."""
     made = Tree(tmp_path)
     made.write("etc/rc.conf", "")
+    made.write("usr/lib/rc/sh/start-stop-daemon.sh", "eval start-stop-daemon --start\n")
     made.write("etc/group", "")
     made.folder("etc/finit.d")
     return made
@@ -211,6 +212,7 @@ def test_openrc_runs_in_parallel_and_goes_into_the_background_by_pid_file(tree: 
         '#!/usr/sbin/openrc-run\ndescription="web"\ndepend() { need clock; }\ncommand=/usr/sbin/web\ncommand_args=""\n'
         'pidfile=/run/web.pid\nretry="QUIT/5/TERM/5"\n'
     )
+    assert text(tree, openrc.DAEMONS) == "eval /usr/lib/rc/sbin/start-stop-daemon --start\n"
     assert "command_background=yes\ncommand_user=redis:redis\n" in text(tree, "etc/init.d/store")
 
 

@@ -176,8 +176,8 @@ def test_no_client_of_a_web_server_is_refused_while_it_is_restarted_or_crashes(d
     """listen: tcp, LISTEN_FDS. Only whom it had accepted when it was killed gets no answer."""
 
     def wait_served() -> None:
-        count = int(daemons.succeed("grep -c served /run/clients.txt || true"))
-        daemons.succeed(f"until [ $(grep -c served /run/clients.txt) -gt {count + 5} ]; do sleep 0.1; done")
+        count = int(daemons.succeed("cat /run/clients.txt 2> /dev/null | grep -c served || true"))
+        daemons.succeed(f"until [ $(cat /run/clients.txt | grep -c served) -gt {count + 5} ]; do sleep 0.1; done")
 
     start(daemons, "web", "clients")
     for _ in range(3):
@@ -199,7 +199,7 @@ def test_no_client_of_a_web_server_is_refused_while_it_is_restarted_or_crashes(d
 def test_a_timer_starts_its_service_again_and_again_until_it_is_stopped(daemons: Machine) -> None:
     """schedule: every. `status` says when it is due."""
     daemons.call("start", {"names": ["tick.timer"]})
-    daemons.succeed("until [ $(grep -c tick /run/ticks) -ge 3 ]; do sleep 0.1; done")
+    daemons.succeed("until [ $(cat /run/ticks | grep -c tick) -ge 3 ]; do sleep 0.1; done")
     assert "next: " in daemons.succeed("linitctl status tick.timer")
     daemons.call("stop", {"names": ["tick.timer"]})
     daemons.wait_for_service("tick", "down")
@@ -213,8 +213,8 @@ def test_why_tells_which_condition_on_the_kernel_command_line_is_not_met(daemons
     daemons.call("start", {"names": ["spare"]})
     daemons.wait_for_service("spare", "down")
     place = "/etc/linit/services/spare.yaml:1:"
-    text = f"spare is down: a condition is not met: the kernel command line has no word spare ({place}"
-    assert daemons.succeed("linitctl why spare").startswith(text)
+    text = f"a condition is not met: spare is not on the kernel command line ({place}"
+    assert text in daemons.succeed("linitctl why spare")
 
 
 def test_redis_that_hangs_is_found_by_its_health_check_and_is_back(daemons: Machine) -> None:

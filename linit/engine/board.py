@@ -42,6 +42,7 @@ class Board:
         self.idlers: dict[str, None] = {}  # units that let the rest of the boot go first
         self.held = 0  # stopping units that wait for their dependents
         self.mixed: set[str] = set()  # units whose definition may be older than the plan
+        self.rewired = False  # edges of many units have changed since loops were last looked for
         self.leaving: dict[str, None] = {}  # units that rest and may have no definition any more
         self.terminals: dict[str, str] = {}  # terminal -> the unit that has it to itself while it starts
         self._queued: dict[str, dict[str, None]] = {}  # terminal -> units that wait for it
@@ -56,6 +57,7 @@ class Board:
         counted = [unit for unit in self.units.values() if unit.service.kind is not VIRTUAL]
         self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)
         self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
+        self.rewired = True
         self._recount()
 
     def swap(self, unit: Unit, service: Service) -> None:
@@ -68,6 +70,7 @@ class Board:
         self.links.add(service)
         for edge in self.links.dependencies(unit.name):
             self._join(unit, edge, +1)
+        self.changed[unit.name] = None
         self.look(unit)
 
     def add(self, service: Service) -> None:
@@ -88,6 +91,7 @@ class Board:
             self._join(unit, edge, -1)
         self.links.remove(unit.name)
         self.counts[unit.state] -= unit.service.kind is not VIRTUAL
+        self.mixed.discard(unit.name)
         del self.units[unit.name]
 
     def take_terminal(self, unit: Unit) -> None:

@@ -85,7 +85,7 @@ class Renewal:
             if text:
                 results[name] = (Outcome.DONE, text)
         board.replace(new)
-        board.mixed.update(unit.name for unit in board.units.values() if unit.next_service is not None or unit.removed)
+        board.mixed = {unit.name for unit in board.units.values() if unit.next_service is not None or unit.removed}
         part_foes(board.units, board)
         self._learn_again(found)
         for name in sorted(new.keys() - old.keys()):

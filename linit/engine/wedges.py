@@ -26,9 +26,11 @@ class Wedges:
     def break_one(self) -> bool:
         """Fail what waits in a loop, or for something that will not come; was there anything?"""
         board = self._board
-        if not board.waits or not (board.is_stuck or self._is_mixed()):
+        is_mixed = self._is_mixed()
+        if not board.waits or not (board.is_stuck or (is_mixed and self._may_be_closed())):
             return False
         loop = self._loop()
+        board.rewired = bool(loop)  # there may be another
         text = "; ".join(self._words(name, on) for name, on in zip(loop, [*loop[1:], *loop[:1]], strict=True))
         for name in loop:
             unit = board.units[name]
@@ -41,12 +43,36 @@ class Wedges:
 
     def _is_mixed(self) -> bool:
         """Are definitions of different plans in force?"""
-        units = self._board.units
-        if not self._board.mixed:
-            return False
-        mixed = {name for name in self._board.mixed if name in units and _is_old(units[name])}
-        self._board.mixed = mixed
+        units, mixed = self._board.units, self._board.mixed
+        if mixed:
+            renewed = [name for name in self._board.changed if name in units and not _is_old(units[name])]
+            mixed.difference_update(renewed)
         return bool(mixed)
+
+    def _may_be_closed(self) -> bool:
+        """Is there perhaps a loop now that was not there before this event? It goes through something that changed."""
+        done: set[str] = set()
+        return self._board.rewired or any(self._leads_back(name, done) for name in self._board.changed)
+
+    def _leads_back(self, start: str, done: set[str]) -> bool:
+        """Do the waits that begin at `start` come to one that is on the way? `done`: from where they do not."""
+        way = {start: iter(self._waits_of(start))} if start not in done else {}
+        while way:
+            name = next(reversed(way))
+            for other in way[name]:
+                if other in way:
+                    return True
+                if other not in done:
+                    way[other] = iter(self._waits_of(other))
+                    break
+            else:
+                del way[name]
+                done.add(name)
+        return False
+
+    def _waits_of(self, name: str) -> list[str]:
+        unit = self._board.units.get(name)
+        return self._awaited(unit) if unit is not None and _waits(unit) else []
 
     def _loop(self) -> list[str]:
         """Units that wait for each other in a ring, or []."""

@@ -37,6 +37,7 @@ BOARD_SAVED: Final[Mapping[str, Any]] = {
     "terminals": dict[str, str],
     "_queued": dict[str, dict[str, None]],
     "mixed": set[str],
+    "rewired": bool,
     "is_booting": bool,
     "is_ending": bool,
 }

@@ -13,7 +13,12 @@ from tests.integration.daemons import NOBODY, NOGROUP, OUTSIDE, Machine, free_po
 from tests.integration.load import Load
 from tests.integration.running import LIMIT_S, is_alive
 
+LOADED: Final = "application loaded"
+"""What each process says that serves. A worker of gunicorn takes signals only from then on: what its master tells it
+before is lost, and waited for in vain (graceful_timeout)."""
+WORKERS: Final = {"gunicorn": 2, "web": 1}
 APPLICATION: Final = """
+print("application loaded", flush=True)
 def app(environ, start_response):
     page = {page!r}.encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(page)))])
@@ -26,7 +31,7 @@ const server = require("http").createServer((request, response) => {
   response.end("one");
 });
 if (process.env.LISTEN_PID !== String(process.pid) || process.env.LISTEN_FDNAMES !== "http") process.exit(3);
-server.listen({fd: 3}, () => console.log("listens"));
+server.listen({fd: 3}, () => console.log("application loaded"));
 process.on("SIGTERM", () => server.close(() => process.exit(0)));
 """
 
@@ -55,18 +60,27 @@ def give(folder: Path, page: str) -> None:
     (folder / "app.new").replace(folder / "app.py")
 
 
+def wait_loaded(machine: Machine, name: str, starts: int) -> None:
+    """Until all processes serve that belong to its first so many starts and reloads."""
+    wanted = starts * WORKERS[name]
+    machine.linit.ask_until(lambda: machine.linit.log(name).count(LOADED) >= wanted, f"the {wanted} processes that serve")
+
+
 def restart_under_load(machine: Machine, name: str, port: int) -> None:
     """Three restarts, and three times KILL to all of its processes: who has been accepted by one that is killed gets no
     answer, and nobody is refused."""
+    wait_loaded(machine, name, 1)
     with Load(port, "one") as load:
-        for _ in range(3):
+        for starts in (2, 3, 4):
             load.wait_served()
             machine.linit.call("restart", names=[name])
+            wait_loaded(machine, name, starts)
         assert load.end() == []
     with Load(port, "one") as load:
-        for _ in range(3):
+        for starts in (5, 6, 7):
             load.wait_served()
             machine.crash(name)
+            wait_loaded(machine, name, starts)
         load.wait_served()
         assert set(load.end()) <= {"ConnectionResetError", repr(b"")}
     assert [seen for seen in machine.linit.transitions if seen[0] == f"{name}.socket" and seen[1] != "up"] == []
@@ -84,6 +98,7 @@ def served_though_it_starts_later(machine: Machine, name: str, port: int) -> Non
         assert b"".join(iter(lambda: waiting.recv(65536), b"")).endswith(b"one")
     assert [pid for pid in family if is_alive(pid)] == []
     assert machine.linit.pid(name) != old
+    wait_loaded(machine, name, 8)
 
 
 def refused(port: int) -> bool:
@@ -110,6 +125,7 @@ def test_gunicorn_reloads_its_application_under_load_without_a_failed_request(ma
     """HUP: new workers, the old ones finish what they have."""
     port = gunicorn(machine)
     machine.boot("gunicorn")
+    wait_loaded(machine, "gunicorn", 1)
     with Load(port, "one", "two") as load:
         load.wait_served()
         give(machine.var / "app", "two")
@@ -117,6 +133,7 @@ def test_gunicorn_reloads_its_application_under_load_without_a_failed_request(ma
         machine.linit.ask_until(lambda: get(port) == "two", "the new application")
         load.wait_served()
         assert load.end() == []
+    wait_loaded(machine, "gunicorn", 2)
     machine.stop("gunicorn")
 
 
@@ -129,6 +146,7 @@ def test_the_first_client_starts_gunicorn(machine: Machine) -> None:
     assert machine.linit.states["gunicorn"] == "down"
     assert get(port) == "one"
     machine.linit.wait_for("gunicorn", "up")
+    wait_loaded(machine, "gunicorn", 1)
     started = [text for name, state, text in machine.linit.transitions if (name, state) == ("gunicorn", "waiting")]
     assert started == [f"started by gunicorn.socket: a client of tcp 127.0.0.1:{port}"]
     machine.stop("gunicorn")

@@ -93,7 +93,7 @@ def peer_packages(peer: Peer, archive: Archive) -> list[Package]:
     """The packages of a peer and those that bring the libraries it asks for."""
     if not peer.packages:
         return []
-    found = archive.resolve(peer.packages, ())
+    found = archive.resolve((*peer.packages, *peer.beside), ())
     return [package for package in found if package.name in peer.packages or package.name.startswith("lib")]
 
 
@@ -193,7 +193,7 @@ def unpack_packages(peer: Peer, packages: Mapping[str, str], tree: Tree) -> int:
     """Adds the peer's packages; the bytes of the tree with them."""
     for name, deb in packages.items():
         unpack(Path(deb), tree.root, Owners(), partial(enters, peer, name))
-    trim_libraries(tree.root, peer.libraries)
+    trim_libraries(tree.root)
     return total_bytes(tree.root)
 
 
@@ -204,8 +204,8 @@ def enters(peer: Peer, package: str, path: str) -> bool:
     return (str(Path(path).parent) == LIBRARIES and ".so" in path) or path.startswith(peer.files or (" ",))
 
 
-def trim_libraries(tree: Path, also: tuple[str, ...] = ()) -> None:
-    """Leaves those shared libraries that some ELF file asks for, and `also`.
+def trim_libraries(tree: Path) -> None:
+    """Leaves those shared libraries that some ELF file asks for.
 
     As the image's own build does, but a program may bring libraries in a folder of its own (systemd does).
     """
@@ -216,7 +216,7 @@ def trim_libraries(tree: Path, also: tuple[str, ...] = ()) -> None:
         for file in tree.rglob("*")
         if file.is_file() and not file.is_symlink() and file.parent != folder and file.suffix != ".go"
     ]  # .go: compiled Scheme, in ELF without any library
-    todo = [name for file in programs for name in needed_libraries(file)] + [*also, *selection.DLOPENED]
+    todo = [name for file in programs for name in needed_libraries(file)] + list(selection.DLOPENED)
     kept: set[str] = set()
     while todo:
         name = todo.pop()

@@ -14,6 +14,9 @@ from typing import Final
 from panux.bench.job import Job, JobSet
 from panux.bench.peers.peer import Peer, Tree
 
+DAEMONS: Final = "usr/lib/rc/sh/start-stop-daemon.sh"
+"""Here OpenRC's own start-stop-daemon is given its path: busybox's shell would take its applet of that name."""
+PAM_KINDS: Final = ("auth", "account", "password", "session")
 EMPTY: Final = ("etc/insserv.conf.d", "etc/insserv/overrides", "etc/runlevels/sysinit", "etc/runlevels/boot")
 """Folders of the packages with nothing in them."""
 
@@ -22,6 +25,9 @@ def configure(tree: Tree, jobs: JobSet) -> None:
     """rc.conf, scripts, runlevels."""
     settings = (tree.root / "etc/rc.conf").read_text()
     tree.write("etc/rc.conf", f'{settings}\nrc_parallel="YES"\nrc_cgroup_mode="unified"\n')
+    shell = (tree.root / DAEMONS).read_text()
+    tree.write(DAEMONS, shell.replace("start-stop-daemon --", "/usr/lib/rc/sbin/start-stop-daemon --"))
+    tree.write("etc/pam.d/start-stop-daemon", "".join(f"{kind} required pam_permit.so\n" for kind in PAM_KINDS))
     for folder in EMPTY:
         tree.folder(folder)
     for job in jobs.jobs:
@@ -81,5 +87,7 @@ def daemon_lines(job: Job) -> list[str]:
 
 PEER = Peer(
     "openrc", ("openrc", "libeinfo1", "librc1t64", "insserv"), ("/usr/sbin/openrc-init",), configure,
+    # Its start-stop-daemon asks PAM before it changes the user.
+    beside=("libpam-modules",), files=("usr/lib/x86_64-linux-gnu/security/pam_permit.so",),
     status="rc-service {job} status", poweroff="openrc-shutdown -p now",
 )  # fmt: skip

@@ -74,10 +74,10 @@ class Peer:
     configure: Callable[[Tree, JobSet], None]
     status: str
     poweroff: str
-    libraries: tuple[str, ...] = ()
-    """Shared libraries that it opens by name, which no ELF header asks for."""
+    beside: tuple[str, ...] = ()
+    """Further packages, which its own do not ask for; they enter as those that these do."""
     files: tuple[str, ...] = ()
-    """Beginnings of paths of what else enters from the packages that it depends on."""
+    """Beginnings of paths of what enters, besides libraries, from the packages that it depends on."""
     is_own: bool = False
     """linit: the image as it is, with its interpreter; nothing is taken out."""
 
