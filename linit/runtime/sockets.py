@@ -7,10 +7,15 @@ sd_listen_fds(3), systemd.socket(5).
 
 from __future__ import annotations
 
+from typing import Final
+
 from linit.engine.events import Triggered
 from linit.model.service import Service
 from linit.runtime.listeners import Listener, open_all, open_one
+from linit.runtime.loop import Handle
 from linit.runtime.means import Means
+
+AGAIN_S: Final = 1.0  # after a client has not made the service leave its rest
 
 
 class Sockets:
@@ -22,6 +27,7 @@ class Sockets:
         self._service = service
         self._listeners = open_all(service)
         self._watched: list[Listener] = []
+        self._again: Handle | None = None
 
     def pairs(self) -> list[tuple[int, str]]:
         """What each main process of the service is handed: our descriptors, and their names. Raises OSError."""
@@ -32,6 +38,9 @@ class Sockets:
 
     def runs(self) -> None:
         """It takes care of its clients itself."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         for listener in self._watched:
             self._means.loop.remove_reader(listener.fd)
         self._watched.clear()
@@ -57,6 +66,9 @@ class Sockets:
 
     def _came(self, listener: Listener) -> None:
         self.runs()  # it is readable until the service has taken it
+        loop = self._means.loop
+        # A service that waits for another, at rest, is not started by this, and may give up without a change of state.
+        self._again = loop.call_at(loop.time() + AGAIN_S, self.rests)
         self._means.report(Triggered(self._service.name, f"a client of {listener}"))
 
     def _mend(self) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from linit.runtime.means import Means
 
 SETTLE_S: Final = 0.1  # a file that is written anew is created, written, closed and renamed: one change
+AGAIN_S: Final = 1.0  # after what it saw has not made the service leave its rest
 ITSELF: Final = DELETE_SELF | MOVE_SELF
 ENTRIES: Final = CREATE | MOVED_TO | DELETE | MOVED_FROM
 CHANGES: Final = ENTRIES | ITSELF | CLOSE_WRITE | ATTRIB
@@ -64,6 +65,7 @@ class Watching:
         self._tells = True
         self._soon: Handle | None = None
         self._settling: Handle | None = None
+        self._again: Handle | None = None
         self._paths = [_Path(self, means, watched) for watched in service.watch]
         try:
             for path in self._paths:
@@ -75,6 +77,9 @@ class Watching:
     def runs(self) -> None:
         """What changes is remembered from now on."""
         self._rests = False
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
 
     def rests(self) -> None:
         """Does what has changed meanwhile, or what is there, start it again?"""
@@ -83,7 +88,7 @@ class Watching:
 
     def close(self) -> None:
         """Watch nothing any more."""
-        for handle in (self._soon, self._settling):
+        for handle in (self._soon, self._settling, self._again):
             if handle is not None:
                 handle.cancel()
         for path in self._paths:
@@ -113,6 +118,12 @@ class Watching:
         if any(path.is_so() for path in self._paths):
             self._trigger()
 
+    def _try_again(self, changed: list[_Path]) -> None:
+        self._again = None
+        for path in changed:
+            path.has_changed = True
+        self._trigger()
+
     def _settled(self) -> None:
         self._settling = None
         self._trigger()
@@ -122,9 +133,15 @@ class Watching:
         if not self._rests or self._settling is not None:
             return
         reasons = [path for path in self._paths if path.has_changed or path.is_so()]
-        for path in reasons:
+        changed = [path for path in reasons if path.has_changed]
+        for path in changed:
             path.has_changed = False
-        if reasons:  # last, as what follows may be the end of this
+        if reasons:  # reported last, as what follows may be the end of this
+            loop = self._means.loop
+            if self._again is not None:
+                self._again.cancel()
+            # A service that waits for another, at rest, is not started by this.
+            self._again = loop.call_at(loop.time() + AGAIN_S, self._try_again, changed)
             text = ", ".join(f"{each.watched.path} {TEXTS[each.watched.on]}" for each in reasons)
             self._means.report(Triggered(self._service.name, text))
 

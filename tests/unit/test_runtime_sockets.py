@@ -23,6 +23,7 @@ from linit.model.service import (
 )
 from linit.model.state import Role, UnitState
 from linit.runtime.attendance import Attendance
+from linit.runtime.sockets import AGAIN_S
 from tests.unit.sockets_world import DOWN, FAILED, HERE, STARTING, UP, World, at, connect, worlds
 
 
@@ -69,6 +70,19 @@ def test_a_client_that_still_waits_when_the_service_rests_starts_it_again(world:
         world.moves("web", DOWN, STARTING)
         world.moves("web", STARTING, FAILED)
         world.loop.turn()
+    assert world.events[1:] == [Triggered("web.socket", f"a client of unix {path}")] * 2
+
+
+def test_a_client_that_started_nothing_is_seen_again(world: World, tmp_path: Path) -> None:
+    """The service rests, but only until another is back: if that never is, no change of state says so."""
+    path = tmp_path / "s"
+    world.triggers.arm(sockets(at(path, on_demand=True)))
+    with connect(path):
+        world.loop.turn()
+        world.loop.advance(AGAIN_S)
+        assert len(world.events) == 3
+        world.moves("web", DOWN, STARTING)
+        world.loop.advance(AGAIN_S)
     assert world.events[1:] == [Triggered("web.socket", f"a client of unix {path}")] * 2
 
 

@@ -16,7 +16,7 @@ import pytest
 from linit.model.service import Kind, Service, WatchedPath, WatchKind
 from linit.model.state import UnitState
 from linit.runtime import inotify
-from linit.runtime.watching import SETTLE_S, Watching
+from linit.runtime.watching import AGAIN_S, SETTLE_S, Watching
 from tests.unit.means_world import HERE, World
 
 
@@ -257,6 +257,20 @@ def test_what_a_link_leads_to_is_watched(world: Watched) -> None:
     world.arm((WatchKind.CHANGES, world.at / "x"))
     (world.at / "real").write_text("2")
     assert world.seen() == [f"{world.at}/x changed"]
+
+
+def test_a_change_that_started_nothing_is_told_again(world: Watched) -> None:
+    """The service rests, but only until another is back: what it sees until then is no start, and must not be lost."""
+    file = world.at / "x"
+    file.write_text("1")
+    watching = world.arm((WatchKind.CHANGES, file))
+    file.write_text("2")
+    assert world.seen() == [f"{file} changed"]
+    world.loop.advance(AGAIN_S)
+    assert world.triggered() == [f"{file} changed"]
+    watching.runs()
+    world.loop.advance(AGAIN_S)
+    assert world.triggered() == []
 
 
 def test_changes_while_the_service_runs_are_kept_until_it_rests(world: Watched) -> None:
