@@ -31,6 +31,20 @@ SLACK_S: Final = 1.0  # for the milliseconds between a signal and the end of a p
 # -- of an event -------------------------------------------------------------------------------------------------
 
 
+def _hopes_by_renewed(moment: Moment, name: str) -> bool:
+    """Did this service, or one that it needs, change its definition in this event?"""
+    seen, todo = {name}, [name]
+    while todo:
+        current = todo.pop()
+        if current in moment.seen.renewed:
+            return True
+        for edge in moment.engine.links.dependencies(current):
+            if (edge.kind.is_hard or edge.kind is EdgeKind.PROVIDED_BY) and edge.on not in seen:
+                seen.add(edge.on)
+                todo.append(edge.on)
+    return False
+
+
 def starts_follow_needs(moment: Moment) -> None:
     """Nothing starts before its needs are up, and before what it is to start after has settled."""
     units = moment.units
@@ -47,8 +61,9 @@ def starts_follow_needs(moment: Moment) -> None:
             if on is not None and edge.kind.is_hard:
                 assert on.state is UnitState.UP, f"{effect.name} starts while {edge.on} is {on.state.value}"
             if on is not None and edge.kind in SOFT:
-                # Who went down for good in this event may have hope again by the definition that it was waiting with.
-                is_over = edge.on in was_at_rest or edge.on in moment.seen.renewed
+                # Who went down for good in this event may have hope again by the definition that it was waiting with,
+                # and so has who needs it.
+                is_over = edge.on in was_at_rest or _hopes_by_renewed(moment, edge.on)
                 settled = on.state is UnitState.UP or not on.hope or is_over
                 assert settled, f"{effect.name} starts while {edge.on}, to be awaited, is {on.state.value}"
 

@@ -60,6 +60,34 @@ def test_a_repaired_definition_does_not_make_a_service_whose_processes_remain_lo
 # -- definitions of two plans ------------------------------------------------------------------------------------
 
 
+def test_who_hopes_for_a_definition_that_waits_is_not_waited_for_before_it_is_in_force() -> None:
+    """Seed 400011732: a socket goes down in the event in which s09 starts, and only then has another definition. What
+    needs it had no hope when s09 looked."""
+    services: dict[str, Any] = {
+        "s02": {"need": ["s02.socket"]},
+        "s05": {"need": ["virtual", "s05.socket"]},
+        "s07": {},
+        "s09": {},
+        "s10": {},
+        "virtual": {"kind": "virtual"},
+        "default": {"kind": "runlevel"},
+        "s02.socket": {},
+        "s05.socket": {"kind": "socket", "need": ["s02"]},
+    }
+    first = {"kind": "runlevel", "want": ["s10", "s05", "s02"]}
+    last = {"kind": "runlevel", "want": ["s02", "s10", "s13", "s12", "s05", "s07", "s09"]}
+    user = {"bind": ["s07"], "need": ["s05.socket"]}
+    actions = (
+        Replace(62.0, {"s10": None, "default": first}),
+        Replace(94.7, {"s05": user, "s10": {"need": ["s05"]}, "s05.socket": {}}, False),
+        Replace(161.8, {"s07": {"restart": "on_failure", "pre": True}, "default": {**first, "want": ["s07", "s11"]}}),
+        Replace(177.5, {"s09": {"want": ["s10", "s02"]}, "s02.socket": None, "default": last}),
+    )
+    behaviours = {"s07": Behaviour(takes_s=3.0, dies_after_s=0.5)}
+    play(Scenario(services, behaviours, actions, end_s=247.0, target="default"), thorough=True)
+
+
+
 def test_a_respawn_is_by_the_definition_that_came_meanwhile() -> None:
     machine = world({"a": NOT_FOUND}, a={"restart": "always"})
     machine.request(Verb.START, "a")
