@@ -172,7 +172,7 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("asking.py", "self._board.emit(DisarmTimer(unit.name, TimerKind.RELOAD))", "pass"),
     (
         "engine.py",
-        "if unit.state is not UnitState.UP:\n                    self._asking",
+        "if unit.state is not UP:\n                    self._asking",
         "if False:\n                    self._asking",
     ),
     ("engine.py", 'self._asking.on_reload_over(unit, "it has not', 'str("it has not'),

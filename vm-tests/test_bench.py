@@ -137,7 +137,8 @@ def test_every_service_of_the_machine_is_in_the_real_set() -> None:
     found = real_set(REPOSITORY / "services", lambda name: f"/usr/bin/{name}")
     enabled = {link.name for link in (REPOSITORY / "services/runlevels").glob("*/*")} - {"single-shell"}
     assert {job.name for job in found.jobs} == enabled | {"dropbear-keys", LAST}
-    assert all(job.background for job in found.jobs if job.daemon and not job.tty)
+    in_foreground = [job.name for job in found.jobs if job.daemon and not job.background]
+    assert in_foreground == ["ntpd", "getty@ttyS0"]
 
 
 # --- the peers' own terms
@@ -171,10 +172,10 @@ def test_s6_waits_for_readiness_only_where_a_service_tells_it(tree: Tree) -> Non
     """s6-svwait(1): -U is up and ready, -u only up."""
     s6.configure(tree, SMALL)
     assert text(tree, f"etc/s6/service/{LAST}/run").splitlines()[1] == (
-        "until s6-svwait -u /run/service/web /run/service/store 2>/dev/null; do usleep 20000; done"
+        "until s6-svwait -u /run/service/web /run/service/store 2>/dev/null; do usleep 100000; done"
     )
     assert text(tree, "etc/s6/service/web/run") == (
-        "#!/bin/sh\nuntil s6-svwait -U /run/service/clock 2>/dev/null; do usleep 20000; done\nexec /usr/sbin/web -f\n"
+        "#!/bin/sh\nuntil s6-svwait -U /run/service/clock 2>/dev/null; do usleep 100000; done\nexec /usr/sbin/web -f\n"
     )
     assert text(tree, "etc/s6/service/clock/notification-fd") == "9\n"
     assert not (tree.root / "etc/s6/service/web/notification-fd").exists()

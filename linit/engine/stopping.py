@@ -22,6 +22,7 @@ from linit.model.state import UP, Role
 
 KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an uninterruptible sleep
 FOREVER_S: Final = 1e9
+MOMENT_S: Final = 1e-6  # less than this is left by rounding only
 UNDO_NOTHING: Final = 1 << 30  # as `index` of a stop: what never was up runs no stop command
 TERM_ONCE: Final = (StopStep(signal.SIGTERM, FOREVER_S),)
 
@@ -93,18 +94,21 @@ class Stopping:
             self._on_stopped(unit)
             return
         steps = unit.service.stop_steps or TERM_ONCE
-        if index >= len(steps):
+        left_s = self._left_s(unit)
+        if index >= len(steps) or (index and left_s < MOMENT_S):
             self._kill(unit)
             return
         unit.stop_phase = StopPhase.SIGNALS
         unit.index = index
         to_main = unit.service.stop_to is StopTo.MAIN and unit.running == {Role.MAIN}
         self.board.emit(Signal(unit.name, steps[index].signal, To.MAIN if to_main else To.ALL))
-        wait_s = steps[index].wait_s
-        if index == len(steps) - 1 and unit.service.stop_timeout_s is not None:
-            elapsed_s = self.board.now_s - unit.began_at_s
-            wait_s = min(wait_s, max(unit.service.stop_timeout_s - elapsed_s, 0.0))
+        wait_s = min(steps[index].wait_s, left_s)
         self._limit(unit, wait_s if wait_s < FOREVER_S else None)
+
+    def _left_s(self, unit: Unit) -> float:
+        """How long all the stop signals together may still take."""
+        timeout_s = unit.service.stop_timeout_s
+        return FOREVER_S if timeout_s is None else max(timeout_s - (self.board.now_s - unit.began_at_s), 0.0)
 
     def _kill(self, unit: Unit) -> None:
         if unit.stop_phase is not StopPhase.KILL:
@@ -132,10 +136,11 @@ class Stopping:
         if unit.stop_phase is StopPhase.COMMAND:
             tell(self.board, unit, "its stop command takes too long; signals follow")
             unit.index = UNDO_NOTHING
+            unit.began_at_s = self.board.now_s  # the signals have their own time
             self._signal(unit, 0)
         elif unit.stop_phase is StopPhase.SIGNALS:
             steps = unit.service.stop_steps or TERM_ONCE
-            if unit.index + 1 >= len(steps):
+            if unit.index + 1 >= len(steps) or self._left_s(unit) < MOMENT_S:
                 waited_s = self.board.now_s - unit.began_at_s
                 name = signal.Signals(steps[unit.index].signal).name.removeprefix("SIG")
                 tell(self.board, unit, f"ignored {name} for {waited_s:.3g} s, killed")

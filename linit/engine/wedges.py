@@ -117,9 +117,9 @@ class Wedges:
         return [other for other in explain.awaited(self._board, unit) if other in self._board.units]
 
     def _words(self, name: str, on: str) -> str:
-        links = self._board.links
+        links, unit = self._board.links, self._board.units[name]
         edge = next((edge for edge in links.dependencies(name) if edge.on == on), None)
-        if edge is not None and self._board.units[name].state is UnitState.WAITING:
+        if edge is not None and (unit.state is not UnitState.STOPPING or explain.is_kept(unit)):
             return f"{name} {EDGE_WORDS[edge.kind]} {on} ({edge.place})"
         back = next((edge for other, edge in links.dependents(name) if other == on), None)
         why = f", which {EDGE_WORDS[back.kind]} {name} ({back.place})" if back is not None else ""

@@ -44,6 +44,7 @@ class _Group:
 
     children: dict[int, Role | None] = field(default_factory=dict)  # by pid; None: a probe, or a former main process
     mains: set[int] = field(default_factory=set)  # those that are or were the main process
+    opened: dict[int, int] = field(default_factory=dict)  # the sessions of those that were adopted, by pid
     sessions: set[int] = field(default_factory=set)  # of those spawned without a cgroup; process groups, too
     told_main_s: float = 0.0  # when its main process was last sent a signal
     mark: str = ""  # what these bear in their environment
@@ -126,6 +127,8 @@ class Members:
             group.children[other] = None if role is Role.MAIN else role
         group.children[pid] = Role.MAIN
         group.mains.add(pid)
+        if group.mark:
+            group.opened[pid] = sessions.session_of(pid)
         return True
 
     # -- who is there
@@ -321,6 +324,11 @@ class Members:
     def _drop(self, name: str, group: _Group, pid: int) -> None:
         group.children.pop(pid, None)
         group.mains.discard(pid)
+        session = group.opened.pop(pid, 0)
+        if session not in (0, os.getsid(0)) and sessions.exists(session):
+            # Who is left in it may have written a title over the mark; the number is theirs as long as they are there.
+            group.sessions.add(session)
+            self._unsettled.add(name)
         if pid in group.sessions:
             if sessions.exists(pid):
                 self._unsettled.add(name)  # its number is not used again while others are in the group

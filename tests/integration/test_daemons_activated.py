@@ -63,7 +63,9 @@ def give(folder: Path, page: str) -> None:
 def wait_loaded(machine: Machine, name: str, starts: int) -> None:
     """Until all processes serve that belong to its first so many starts and reloads."""
     wanted = starts * WORKERS[name]
-    machine.linit.ask_until(lambda: machine.linit.log(name).count(LOADED) >= wanted, f"the {wanted} processes that serve")
+    machine.linit.ask_until(
+        lambda: machine.linit.log(name).count(LOADED) >= wanted, f"the {wanted} processes that serve"
+    )
 
 
 def restart_under_load(machine: Machine, name: str, port: int) -> None:

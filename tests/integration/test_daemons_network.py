@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,31 @@ def test_dnsmasq_knows_new_names_after_a_reload(machine: Machine) -> None:
     machine.crash("dnsmasq")
     assert resolve(port, "two.test") == "192.0.2.2"
     machine.stop("dnsmasq")
+
+
+def test_dnsmasq_knows_new_names_as_soon_as_they_are_written_where_that_is_watched(machine: Machine) -> None:
+    """watch: changes, of a file that editors replace; when: service. The reload is asked for as people do it."""
+    machine.packages.need("dnsmasq-base")
+    port, hosts, programs = free_port(socket.SOCK_DGRAM), machine.configure("hosts", ""), machine.etc / "bin"
+    config = machine.configure("dnsmasq.conf", DNSMASQ.format(port=port, hosts=hosts))
+    programs.mkdir()
+    modules = os.pathsep.join(path for path in sys.path if path)
+    (programs / "linitctl").write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} -m linitctl "$@"\n')
+    (programs / "linitctl").chmod(0o755)
+    machine.define(
+        "dnsmasq", "dnsmasq-hosts", "dnsmasq", config=config, folder=machine.run / "dnsmasq", user=NOBODY, hosts=hosts,
+        environment=machine.packages.environment(programs),
+    )  # fmt: skip
+    machine.linit.enable("dnsmasq-hosts")
+    machine.boot("dnsmasq", "dnsmasq-hosts.watch")
+    for number in (1, 2):
+        machine.configure("hosts", f"192.0.2.{number} new.test\n")
+        machine.linit.ask_until(lambda at=f"192.0.2.{number}": resolve(port, "new.test") == at, "the name")  # type: ignore[misc]
+        machine.linit.wait_for_transition("dnsmasq-hosts", "down", number)
+    machine.stop("dnsmasq")
+    machine.configure("hosts", "192.0.2.3 new.test\n")
+    machine.linit.wait_for_transition("dnsmasq-hosts", "down", 3)
+    assert "a condition is not met" in machine.linit.text("dnsmasq-hosts")
 
 
 def test_dropbear_shows_its_key_as_soon_as_it_is_up_and_keeps_it(machine: Machine) -> None:

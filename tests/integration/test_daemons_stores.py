@@ -76,9 +76,7 @@ def test_postgresql_makes_its_cluster_reloads_and_stops_fast_with_a_session_open
     assert machine.ask(*psql, "SHOW work_mem", user=NOBODY) == "7MB\n"
     with subprocess.Popen([*psql[:-1], "-c", "SELECT 'here'; SELECT pg_sleep(1000)"], user=NOBODY, cwd=machine.folder,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as session:  # fmt: skip
-        machine.linit.ask_until(
-            lambda: machine.ask(*psql, SLEEPING, user=NOBODY) == "1\n", "the session that sleeps"
-        )
+        machine.linit.ask_until(lambda: machine.ask(*psql, SLEEPING, user=NOBODY) == "1\n", "the session that sleeps")
         machine.stop("postgresql")
         assert session.wait() != 0
     machine.wait_for_log("postgresql", "database system is shut down")
@@ -101,12 +99,13 @@ def test_postgresql_that_was_killed_recovers_what_was_committed(machine: Machine
 
 def test_postgresql_that_answers_nobody_is_found_by_its_health_check_and_is_back(machine: Machine) -> None:
     """health: pg_isready(1). SIGSTOP stands for a server that hangs: who comes waits in its queue."""
-    psql = postgresql(machine, health={"interval": "100ms", "timeout": "2s", "retries": 2}, stop_signal="INT", stop_timeout="1s")
+    health = {"interval": "100ms", "timeout": "2s", "retries": 2}
+    psql = postgresql(machine, health=health, stop_signal="INT", stop_timeout="1s")
     old = machine.linit.pid("postgresql")
     os.kill(old, signal.SIGSTOP)
     machine.linit.wait_for_transition("postgresql", "up", machine.ups("postgresql") + 1)
-    why = [text for name, state, text in machine.linit.transitions if (name, state) == ("postgresql", "stopping")]
-    assert why == ["no longer well: its health check failed 2 times: has not ended within 2 s; starts again after 0.5 s"]
+    why = "no longer well: its health check failed 2 times: has not ended within 2 s; starts again after 0.5 s"
+    assert ("postgresql", "stopping", why) in machine.linit.transitions
     assert machine.ask(*psql, "SELECT 6 * 7", user=NOBODY) == "42\n"
     machine.linit.told.clear()  # that the one which hung was killed
     machine.stop("postgresql")

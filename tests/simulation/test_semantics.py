@@ -151,6 +151,34 @@ def test_a_service_that_ignores_term_is_killed_at_its_timeout_and_that_is_told()
     assert answer(w, number).results == (("deaf", Outcome.DONE, "not down within 15 s, killed"),)
 
 
+def test_the_stop_timeout_bounds_all_stop_signals_together() -> None:
+    """stop_timeout: of services/README.md. KILL comes then, however long the steps might still wait."""
+    steps = (StopStep(2, 90.0), StopStep(3, 10.0))
+    w = world({"deaf": Behaviour(ignores_term=True)}, deaf={"stop_steps": steps, "stop_timeout_s": 1.0})
+    w.request(Verb.START, "deaf")
+    w.run()
+    asked_s = w.now_s
+    w.request(Verb.STOP, "deaf")
+    w.run()
+    sent = [
+        (round(at_s - asked_s, 3), effect.signal if isinstance(effect, effects.Signal) else "KILL")
+        for at_s, effect in w.trace
+        if isinstance(effect, effects.Signal | effects.KillAll)
+    ]
+    assert sent == [(0.0, 2), (1.0, "KILL")]
+
+
+def test_after_a_stop_command_that_takes_too_long_the_signals_have_their_own_time() -> None:
+    """ExecStop= of systemd.service(5): TimeoutStopSec applies to each command, and then to the signals."""
+    w = world({"slow": Behaviour(takes_s=9.0)}, slow={"stop": True, "stop_timeout_s": 1.0})
+    w.request(Verb.START, "slow")
+    w.run()
+    w.behaviours["slow"] = Behaviour(takes_s=9.0, stop_s=0.5)
+    w.request(Verb.STOP, "slow")
+    w.run()
+    assert not [effect for _, effect in w.trace if isinstance(effect, effects.KillAll)]
+
+
 def test_stop_signals_go_out_in_the_order_and_with_the_delays_written() -> None:
     steps = (StopStep(3, 2.0), StopStep(15, 3.0))
     w = world({"deaf": Behaviour(ignores_term=True)}, deaf={"stop_steps": steps, "stop_timeout_s": 10.0})

@@ -6,9 +6,10 @@ from linit.engine import effects
 from linit.engine.events import Verb
 from linit.engine.simulator import Behaviour
 from linit.model.state import Outcome, UnitState
+from tests.simulation.graphs import plan
 from tests.simulation.playing import play
 from tests.simulation.scenario import Replace, Scenario
-from tests.simulation.worlds import answer, text, world
+from tests.simulation.worlds import answer, reason, started, text, world
 
 
 def test_who_does_not_wait_for_a_lock_is_told_who_holds_it_not_who_waits() -> None:
@@ -62,3 +63,20 @@ def test_a_loop_of_old_and_new_definitions_is_broken_while_other_things_still_mo
         target="web",
     )
     play(scenario, thorough=True)
+
+
+def test_a_loop_that_a_new_plan_closes_between_units_that_wait_already_is_found_with_it() -> None:
+    """`db` is held in a stop and wanted again, so it waits until `net` is back; by the new plan `net`, which waits for
+    `disk`, needs `db`. None of the two has moved, and others still do."""
+    stubborn = {"web": Behaviour(ignores_term=True)}
+    machine = world(stubborn, disk={}, net={"use": ["disk"]}, db={"need": ["net"]}, web={"need": ["db"]})
+    started(machine, "web", "disk")
+    machine.behaviours["disk"] = Behaviour(takes_s=30.0, stop_s=2.0)
+    machine.request(Verb.RESTART, "disk", "net", only=True)
+    machine.run(until_s=machine.now_s + 1.0)
+    machine.request(Verb.STOP, "db")
+    machine.request(Verb.START, "db")
+    assert machine.states() == {"db": "stopping", "disk": "stopping", "net": "waiting", "web": "stopping"}
+    machine.load(plan({"disk": {}, "net": {"use": ["disk"], "need": ["db"]}, "db": {}, "web": {"need": ["db"]}}))
+    loop = "in a dependency cycle: db needs net (test.yaml:1:1); net needs db (test.yaml:1:1)"
+    assert (machine.state("net"), reason(machine, "net")) == (UnitState.FAILED, loop)

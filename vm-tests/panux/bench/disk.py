@@ -36,7 +36,7 @@ from panux.image.elf import needed_libraries
 from panux.image.fingerprint import fingerprint
 from panux.image.initramfs import initramfs
 from panux.image.kernel import modules_in_load_order
-from panux.image.linit_files import LINKS, compile_plan
+from panux.image.linit_files import LINKS, PLAN, compile_plan
 from panux.image.owners import Owners
 from panux.image.package_files import unpack
 from panux.image.progress import Progress
@@ -166,6 +166,7 @@ def make(request: Request) -> None:
         os.link(image.kernel, new / "vmlinux")
         filesystem.set_times(tree.root)
         if peer.is_own:
+            (tree.root / PLAN).unlink()  # files have one time: the compiler would take folders for what they were
             compile_plan(tree.root)
             filesystem.set_times(tree.root)
         run_mke2fs(tree.root, new / "root.img")
@@ -279,7 +280,7 @@ def run_mke2fs(tree: Path, target: Path) -> None:
     with target.open("wb") as created:
         created.truncate(SIZE_BYTES)
     command = [
-        "mke2fs", "-q", "-F", "-t", "ext4", "-m", "1", "-L", "bench", "-U", filesystem.UUID,
+        "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-m", "1", "-L", "bench", "-U", filesystem.UUID,
         "-E", f"hash_seed={filesystem.UUID},root_owner=0:0,lazy_itable_init=1", "-d", str(tree), str(target),
     ]  # fmt: skip
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -32,13 +32,13 @@ BACKGROUND: Final[Mapping[str, tuple[str, ...]]] = {
     "mdev": ("mdev", "-d"),
     "network": (f"/{SCRIPTS}/network", "-n"),
     "nginx": ("nginx", "-e", "stderr", "-c", "/etc/nginx/nginx.conf"),
-    "ntpd": ("/usr/sbin/ntpd", "-s"),
     "redis": (
         "redis-server", "/etc/redis/redis.conf", "--daemonize", "yes", "--pidfile", "/var/lib/redis/redis.pid",
     ),
     "syslogd": ("syslogd", "-s", "1024", "-b", "3"),
 }  # fmt: skip
-"""The same daemons as they go into the background by themselves: for inits whose users write it so."""
+"""The same daemons as they go into the background by themselves: for inits whose users write it so. (ntpd would do so
+only after an answer, or 15 s.)"""
 PIDFILES: Final[Mapping[str, str]] = {
     "acpid": "/run/acpid.pid", "crond": "/run/crond.pid", "dropbear": "/run/dropbear.pid", "klogd": "/run/klogd.pid",
     "network": "/run/udhcpc.pid", "nginx": "/run/nginx.pid", "redis": "/var/lib/redis/redis.pid",

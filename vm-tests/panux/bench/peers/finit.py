@@ -77,7 +77,7 @@ def line(job: Job, conditions: list[str]) -> str:
     waits = f"<{','.join(conditions)}> " if conditions else ""
     name = finit_name(job)
     if job.tty:
-        return f"tty [2] {waits}{job.tty} 115200 vt100 noclear"
+        return f"tty [2] {waits}{shlex.join(job.command)} nowait"
     if not job.daemon:
         return f"task [2] name:{name} {waits}{shlex.join(job.command)} -- {name}"
     words = ["service [2]", f"name:{name}", waits.strip()]

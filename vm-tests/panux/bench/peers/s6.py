@@ -54,7 +54,7 @@ def add_service(tree: Tree, job: Job, after: list[Job]) -> None:
     asks = ""
     for flag, says in (("-U", True), ("-u", False)):
         if waited := [f"{SERVICES}/{each.name}" for each in after if says_ready(each) == says]:
-            asks += f"until s6-svwait {flag} {' '.join(waited)} 2>/dev/null; do usleep 20000; done\n"
+            asks += f"until s6-svwait {flag} {' '.join(waited)} 2>/dev/null; do usleep 100000; done\n"
     if job.daemon:
         body = run_as(job, job.command, become=("s6-setuidgid",))
     else:

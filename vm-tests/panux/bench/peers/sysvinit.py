@@ -88,7 +88,10 @@ def script(job: Job, level: str) -> str:
     start, stop, status = command, shlex.join(job.stop) or ":", ":"
     if job.daemon:
         program, *arguments = job.background or job.command
-        start = f"{pre}{around}start-stop-daemon -S -q -o {pidfile}{user}-x {program} -- {shlex.join(arguments)}"
+        itself = "" if job.background else "-b "
+        start = (
+            f"{pre}{around}start-stop-daemon -S -q -o {itself}{pidfile}{user}-x {program} -- {shlex.join(arguments)}"
+        )
         stop = f"start-stop-daemon -K -q -o -s {job.stop_signal} {pidfile or f'-x {program}'}"
         status = f"status_of_proc {pidfile}{program} {job.name}"
     return SCRIPT.format(name=job.name, after=" ".join(job.after), level=level, start=start, stop=stop, status=status)
