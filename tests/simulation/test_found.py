@@ -391,3 +391,33 @@ def test_a_learned_need_stays_where_a_new_plan_orders_the_other_way_only_weakly(
     machine.request(Verb.START, "db")
     machine.run()
     assert machine.states() == {"web": "up", "db": "up"}
+
+
+# -- who failed, and who only followed ---------------------------------------------------------------------------
+
+
+def test_a_name_that_comes_back_has_not_failed_because_one_provider_did() -> None:
+    """`mta` is down while `postfix` restarts. That `exim` failed is no reason for anything: one is enough."""
+    behaviours = {
+        "exim": NOT_FOUND,
+        "postfix": Behaviour(stop_s=5.0),
+        "user": Behaviour(stop_s=1.0),
+    }
+    mta = {"kind": "virtual", "provided_by": ["exim", "postfix"]}
+    machine = started(world(behaviours, exim={}, postfix={}, db={}, mta=mta, user={"need": ["mta", "db"]}), "user")
+    machine.request(Verb.RESTART, "postfix")
+    machine.run(until_s=machine.now_s + 0.2)
+    machine.request(Verb.STOP, "db")
+    machine.run(until_s=machine.now_s + 2.0)
+    assert machine.state("user") is UnitState.DOWN
+    assert reason(machine, "user") == "needs mta, which is down (test.yaml:1:1)"
+
+
+def test_a_failure_that_is_forgotten_is_that_of_a_name_no_more() -> None:
+    """`linitctl reset exim`: then `mta` is only down, since nobody provides it."""
+    mta = {"kind": "virtual", "provided_by": ["exim"]}
+    machine = started(world({"exim": NOT_FOUND}, exim={}, mta=mta, user={"need": ["mta"]}), "user")
+    assert machine.states() == {"exim": "failed", "mta": "failed", "user": "failed"}
+    machine.request(Verb.RESET, "exim")
+    assert machine.states() == {"exim": "down", "mta": "down", "user": "down"}
+    assert reason(machine, "mta") == "needs exim, which is down (test.yaml:1:1)"
