@@ -40,6 +40,13 @@ IN_RUNLEVEL: Final = {
     "boot": ("syslog", "link", "network"),
 }
 
+RARER: Final = {  # in one application of eight each: (which of them, role) -> keys
+    (1, "queue"): "kind: forking\n",
+    (2, "mail"): "schedule: {every: 1h}\n",
+    (3, "search"): 'listen: {unix: "/tmp/${name}.sock", on_demand: true}\n',
+    (4, "agent"): "watch: /tmp/${name}.wanted\n",
+}
+
 
 def write(folder: Path, count: int, seed: int = 1) -> Paths:
     """Write `count` definitions (files), the base among them, and the folders of runlevels below `folder`."""
@@ -96,7 +103,7 @@ def _definition(rng: random.Random, names: list[str], number: int) -> str:
         edges.setdefault("after", []).append("network")
     text = f"# {names[number]}, of {application}\ndescription: the {role} of {application}\n"
     text += "".join(f"{kind}: [{', '.join(others)}]\n" for kind, others in edges.items())
-    return text + _body(rng, application, role)
+    return text + _body(rng, application, role) + RARER.get((number // PER_APPLICATION % 8, role), "")
 
 
 def _body(rng: random.Random, application: str, role: str) -> str:
