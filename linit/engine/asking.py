@@ -92,7 +92,7 @@ class Asking:
         if trigger is None or trigger.state is not UnitState.UP or not trigger.service.activates:
             return
         target = self._board.units.get(trigger.service.activates)
-        if target is None:
+        if target is None or target.removed:
             self._give_up(trigger, f"{trigger.service.activates}, which it starts, is gone")
             return
         if target.hope or self._course.boot_state == "stopping" or self._is_too_often(trigger):

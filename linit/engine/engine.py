@@ -251,6 +251,19 @@ class Engine:
     def _on_plan(self, event: events.PlanLoaded) -> None:
         self.plan = event.plan
         self._renewal.on_plan(event)
+        self._refuse_what_waits_for_itself()
+
+    def _refuse_what_waits_for_itself(self) -> None:
+        """By the new definitions a script may wait for what, in turn, waits for it: it is told, as if it asked now."""
+        for pending in tuple(self._ledger):
+            asking = events.Request(
+                pending.id, pending.verb, pending.shown, pending.by, caller=pending.caller, held=pending.held
+            )
+            for name, verb in tuple(pending.open.items()):
+                loop = self._waits.loop_of(asking, verb, (name,)) if pending.caller or pending.held else None
+                due = self._ledger.decide(pending, name, Outcome.REFUSED, loop[1]) if loop is not None else None
+                if due is not None:
+                    self._board.emit(due)
 
     # -- runlevels and the end -----------------------------------------------------------------------------------
 

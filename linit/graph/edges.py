@@ -70,12 +70,14 @@ class _Connection:
                 self.made.virtual.setdefault(name, []).append((definition.name, place))
 
     def add_own(self, definition: Definition) -> None:
-        """What the service itself says. Of two equal edges the first is kept."""
+        """What the service itself says. Of two equal edges the first is kept, but a written one before an implied."""
         kept: dict[tuple[EdgeKind, str], Dependency] = {}
         for edge in definition.service.dependencies:
             for each in self.expanded(definition.name, edge):
                 if self.is_sound(definition.name, each):
-                    kept.setdefault((each.kind, each.on), each)
+                    there = kept.get((each.kind, each.on))
+                    if there is None or (there.implied and not each.implied):
+                        kept[each.kind, each.on] = each
         for kind in (EdgeKind.NEED, EdgeKind.BIND):
             self.check_contradiction(definition.name, kind, kept)
         self.made.of.setdefault(definition.name, []).extend(kept.values())

@@ -171,3 +171,18 @@ def test_a_clock_goes_on_where_its_service_cannot_be_started() -> None:
     machine.attended.trigger("job.timer")
     machine.run()
     assert machine.states() == {"job": "failed", "job.timer": "up"}
+
+
+def test_a_trigger_of_what_is_only_remembered_closes() -> None:
+    """Seed 400080693: web was removed, and is remembered since its process cannot be killed."""
+    unkillable = Behaviour(ignores_term=True, unkillable=True)
+    machine = listening({"web": unkillable})
+    machine.attended.trigger("web.socket")
+    machine.run(until_s=machine.now_s + 5.0)
+    machine.load(plan({"web.socket": SOCKET}))
+    machine.run()
+    machine.request(Verb.RESTART, "web.socket")
+    machine.run(until_s=machine.now_s + 5.0)
+    machine.attended.trigger("web.socket")
+    machine.run()
+    assert reason(machine, "web.socket") == "web, which it starts, is gone"

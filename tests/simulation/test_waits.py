@@ -80,3 +80,15 @@ def test_a_loop_that_a_new_plan_closes_between_units_that_wait_already_is_found_
     machine.load(plan({"disk": {}, "net": {"use": ["disk"], "need": ["db"]}, "db": {}, "web": {"need": ["db"]}}))
     loop = "in a dependency cycle: db needs net (test.yaml:1:1); net needs db (test.yaml:1:1)"
     assert (machine.state("net"), reason(machine, "net")) == (UnitState.FAILED, loop)
+
+
+def test_a_script_whose_wait_a_new_plan_makes_endless_is_refused_it_then() -> None:
+    """Seed 400078616: `web`, while it starts, asked for `db` and waits; by the new plan `db` needs `web`."""
+    machine = world({"db": Behaviour(spawn_error="ENOENT")}, web={"pre": True}, db={"restart": "on_failure"})
+    machine.request(Verb.START, "web")
+    asked = machine.request(Verb.NEED, "db", caller="web")
+    machine.run(until_s=0.05)
+    assert machine.states() == {"db": "backoff", "web": "starting"}
+    machine.load(plan({"web": {"pre": True}, "db": {"restart": "on_failure", "need": ["web"]}}))
+    assert answer(machine, asked).outcome is Outcome.REFUSED
+    assert text(machine, asked) == "web would wait for db (need); db needs web (test.yaml:1:1)"
