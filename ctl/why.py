@@ -264,7 +264,7 @@ def lines_of_run(name: str, path: str, since_s: float, until_s: float | None, co
     starts = [index for index, line in enumerate(later) if begins_run(line)]
     before = [index for index in starts if later[index][0] < stamp(since_s)]
     after = [index for index in starts if index not in before]
-    if len(after) > 1:  # the second one begins the next run
+    if len(after) > 1 and until_s is not None:  # the second one begins the next run; of the last run there is none
         later = later[: after[1]]
     if before and after:  # the run before began just then, too; a line may be read before the start is told
         later = [line for line in later if line[0] >= stamp(since_s)]

@@ -171,6 +171,10 @@ class Lifecycle:
             self.stopping.begin(unit, unit.bouncing)
 
     def _advance_stopping(self, unit: Unit) -> None:
+        if not unit.goal and unit.reason.cause in LOST:
+            on = self.board.units.get(unit.reason.of)
+            if on is not None and on.goal:  # it came back in the same event; something else stands against the unit
+                unit.reason = self.board.why_not(unit)
         if unit.stop_phase is not StopPhase.HELD:
             return
         if self._may_stay(unit):

@@ -105,6 +105,8 @@ def test_what_a_dry_run_told_is_what_then_happens(shop: Running, words: tuple[st
     shop.call("list")
     assert shop.transitions[heard:] == [], "it did nothing"
     really = ctl(shop, verb, *rest)
+    steps = len(told["steps"])
+    shop.wait(lambda: len(shop.transitions) >= heard + steps, "what was foretold")  # who needs it may be up after it
     shop.call("list")
     assert [(name, after) for name, after, _ in shop.transitions[heard:]] == [
         (each["name"], each["after"]) for each in told["steps"]

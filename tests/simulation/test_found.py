@@ -10,7 +10,7 @@ from linit.engine.simulator import Behaviour, Simulator
 from linit.model.state import Finish, Outcome, UnitState
 from tests.simulation.graphs import plan
 from tests.simulation.playing import play
-from tests.simulation.scenario import Ask, Replace, Scenario
+from tests.simulation.scenario import Ask, Replace, Run, Scenario
 from tests.simulation.worlds import answer, reason, started, text, told, world
 
 UNKILLABLE = Behaviour(ignores_term=True, unkillable=True)
@@ -421,3 +421,22 @@ def test_a_failure_that_is_forgotten_is_that_of_a_name_no_more() -> None:
     machine.request(Verb.RESET, "exim")
     assert machine.states() == {"exim": "down", "mta": "down", "user": "down"}
     assert reason(machine, "mta") == "needs exim, which is down (test.yaml:1:1)"
+
+
+def test_a_stop_does_not_name_what_was_lost_for_a_moment_only() -> None:
+    """Seed 400108504: `db` fails; `net` learned to need it, and by `db`'s new definition no longer does. `job` is down
+    because of `db`, to which it is bound, not because of `web`, which stays."""
+    services: dict[str, Any] = {
+        "net": {},
+        "web": {"need": ["net"]},
+        "db": {},
+        "default": {"kind": "runlevel", "want": ["web", "db.timer"]},
+        "db.timer": {"kind": "timer", "activates": "db"},
+    }
+    actions = (
+        Replace(1.6, {"db": {"after": ["net", "web"]}}),
+        Ask(2.1, Verb.NEED, ("db",), caller="net"),
+        Run(2.1, "job", {"need": ["web", "net"], "bind": ["db"], "transient": True}),
+    )
+    behaviours = {"db": Behaviour(dies_after_s=30.0), "db.timer": Behaviour(sees_after_s=0.2)}
+    play(Scenario(services, behaviours, actions, end_s=119.0, target="default"), thorough=True)
