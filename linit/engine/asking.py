@@ -245,6 +245,7 @@ class Asking:
         ]
         for unit in leaving:
             self._desires.wish(unit, Desired.DOWN, why, Verb.STOP)
+        self._desires.adopt(wanted, wish)
         self._course.runlevel = self._course.booting = name
         self.open(request, request.verb, {name: Verb.START, **{unit.name: Verb.STOP for unit in leaving}})
 

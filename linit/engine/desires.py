@@ -5,10 +5,12 @@ A later wish replaces an earlier one, and the requests that it contradicts are a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from linit.engine.board import Board
 from linit.engine.events import Verb
+from linit.engine.links import Edge
 from linit.engine.requests import Ledger
 from linit.engine.respawn import Budget
 from linit.engine.unit import Unit
@@ -16,6 +18,8 @@ from linit.engine.wishes import closure, conflict_losers, pulled_in
 from linit.model.reason import Cause, Reason
 from linit.model.service import EdgeKind
 from linit.model.state import Desired
+
+BY_OTHERS: Final = (Cause.PULLED_IN, Cause.RUNLEVEL)
 
 
 class Desires:
@@ -25,7 +29,7 @@ class Desires:
         self.board = board
         self.ledger = ledger
 
-    def want_all(self, names: Iterable[str], wish: Reason, verb: Verb) -> Collection[str]:
+    def want_all(self, names: Iterable[str], wish: Reason, verb: Verb) -> Mapping[str, Edge | None]:
         """Desire `names` and all that they pull in; what conflicts with them is stopped."""
         board = self.board
         wanted = closure(names, board.units, board.links)
@@ -50,6 +54,21 @@ class Desires:
                     conflict = Reason(Cause.CONFLICT, board.now_s, of=name, by=wish.by, place=str(edge.place))
                     self.wish(board.units[foe], Desired.DOWN, conflict, Verb.STOP)
         return wanted
+
+    def adopt(self, wanted: Mapping[str, Edge | None], wish: Reason) -> None:
+        """Who was wanted by something that is wanted no more, and is wanted by something else now, is up because of
+        that."""
+        for name, by in wanted.items():
+            unit = self.board.units[name]
+            if by is None or unit.wish.cause not in BY_OTHERS or self._is_desired(unit.wish.of):
+                continue
+            why = pulled_in(by, self.board.units, wish)
+            if unit.reason is unit.wish:
+                unit.reason = why
+            unit.wish = why
+
+    def _is_desired(self, name: str) -> bool:
+        return name in self.board.units and self.board.units[name].desired is Desired.UP
 
     def wish(self, unit: Unit, desired: Desired, why: Reason, verb: Verb | None = None) -> None:
         """A wish for one unit. `verb`: what somebody asked for, None when it follows from something else."""

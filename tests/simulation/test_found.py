@@ -440,3 +440,14 @@ def test_a_stop_does_not_name_what_was_lost_for_a_moment_only() -> None:
     )
     behaviours = {"db": Behaviour(dies_after_s=30.0), "db.timer": Behaviour(sees_after_s=0.2)}
     play(Scenario(services, behaviours, actions, end_s=119.0, target="default"), thorough=True)
+
+
+def test_what_stays_in_another_runlevel_is_up_because_of_what_wants_it_there() -> None:
+    """Seed 400116865: `web` had pulled in `db`, and is not in the runlevel any more; `app`, which is, needs `db`."""
+    runlevel = {"kind": "runlevel"}
+    services = {"db": {}, "web": {"need": ["db"]}, "app": {"need": ["db"]}}
+    machine = started(world(**services, one={**runlevel, "want": ["web"]}, two={**runlevel, "want": ["app"]}), "one")
+    machine.request(Verb.RUNLEVEL, "two")
+    machine.run()
+    assert machine.states() == {"app": "up", "db": "up", "one": "down", "two": "up", "web": "down"}
+    assert reason(machine, "db") == "pulled in by app (test.yaml:1:1)"
