@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import selectors
+import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from linit.model.service import Command, Dependency, EdgeKind, Kind, Plan, Readi
 from linit.model.state import Finish, Outcome, Role
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 120.0
+DEADLINE_S = 60.0
 
 
 def service(name: str, *edges: tuple[str, str], **fields: Any) -> Service:
@@ -421,6 +422,7 @@ class World:
                 "LINIT_CONTROL": self.paths.control,
                 **(environment or {}),
             },
+            preexec_fn=_be_interruptible,
         )
         return Running(process, files)
 
@@ -435,6 +437,11 @@ class World:
     def close(self) -> None:
         self.server.close()
         assert not self.loop.selector.get_map(), "a descriptor is still watched"
+
+
+def _be_interruptible() -> None:
+    """In the child. A shell that runs the tests in the background has them ignore SIGINT, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Running:
