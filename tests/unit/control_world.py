@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import selectors
-import signal
 import socket
 import subprocess
 import sys
@@ -422,7 +421,6 @@ class World:
                 "LINIT_CONTROL": self.paths.control,
                 **(environment or {}),
             },
-            preexec_fn=_be_interruptible,
         )
         return Running(process, files)
 
@@ -437,11 +435,6 @@ class World:
     def close(self) -> None:
         self.server.close()
         assert not self.loop.selector.get_map(), "a descriptor is still watched"
-
-
-def _be_interruptible() -> None:
-    """In the child. A shell that runs the tests in the background has them ignore SIGINT, and that is inherited."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Running:
