@@ -237,7 +237,8 @@ def test_no_more_descriptors_are_kept_than_it_may_leave(puppet: Puppet) -> None:
     puppet.linit.call("runlevel")
     assert not any(name == "puppet" for name, _ in puppet.linit.told)
     puppet.ask("(say('FDSTORE=1', 0, 1), barrier())")
-    assert ("puppet", "it may leave no more than 2 descriptors with linit; 2 closed") in puppet.linit.told
+    told = ("puppet", "it may leave no more than 2 descriptors with linit; 2 closed")
+    puppet.linit.wait(lambda: told in puppet.linit.told, "that two are closed")
     puppet.renew(puppet.pid)
     assert puppet.ask(HANDED) == f"['2', 'mine:mine', '{puppet.pid}']"
 
