@@ -208,7 +208,7 @@ def test_what_a_plain_service_leaves_in_another_session_is_part_of_it(
 ) -> None:
     """Not only of kind forking: the end of a main process is told with what is left of the service."""
     if request.node.callspec.params["place"] == "sessions":
-        known = "without cgroups, about one time in ten, the worker outlives its KILL: a fault of linit's, not found yet"
+        known = "without cgroups, about one time in ten, the worker outlives its KILL: a fault of linit's"
         request.applymarker(pytest.mark.xfail(reason=known, strict=False))
     foreground = DAEMON.replace("os.setsid()\n", "").replace("if os.fork():\n    os._exit(0)\n", "")
     run = [*PYTHON, foreground, str(daemon.folder), WORKER + "os._exit(0)"]
