@@ -50,7 +50,7 @@ class LogProcess:
         self._epoll = select.epoll()
         self._streams: dict[int, Stream] = {}
         self._floods: dict[str, Flood] = {}
-        self._waiting: deque[tuple[str, str]] = deque(maxlen=WAITING_LINES_MAX)
+        self._waiting: deque[tuple[str, str, int]] = deque(maxlen=WAITING_LINES_MAX)
         self._is_closing = False
         self._has_begun = False  # to read pipes
         self._is_told = False  # on standard error, that lines are being lost
@@ -80,7 +80,7 @@ class LogProcess:
 
     def begin_with(self, faults: list[str]) -> None:
         """What is wrong with the limits, into linit's own log."""
-        self._waiting.extend((text.OWN, fault) for fault in faults)
+        self._waiting.extend((text.OWN, fault, 0) for fault in faults)
 
     def _serve(self, fd: int) -> None:
         """Something can be read there."""
@@ -190,12 +190,13 @@ class LogProcess:
                 stream.of_process(int(message[2]), self._store)
 
     def _take_line(self, message: list[Any], _fds: list[int]) -> None:
-        """`["line", service, text]`: linit itself has something to say about a service."""
-        service, line = str(message[1]), str(message[2])
+        """`["line", service, text, ns]`: linit itself had something to say about a service. A PID 1 of before an
+        upgrade does not say when."""
+        service, line, said_ns = str(message[1]), str(message[2]), int(message[3]) if len(message) > 3 else 0
         if not self._open():
-            self._waiting.append((service, line))
+            self._waiting.append((service, line, said_ns))
             return
-        self._store.say(service, line)
+        self._store.say(service, line, said_ns)
 
     def _take_segment(self, message: list[Any], _fds: list[int]) -> None:
         """`["segment", key, number, rows]`: the recording of this boot goes on so that it could begin here."""
@@ -246,8 +247,8 @@ class LogProcess:
         recover(self._store, is_early=False)
         for stream in self._streams.values():
             self._take_up(stream)
-        for service, line in self._waiting:
-            self._store.say(service, line)
+        for service, line, said_ns in self._waiting:
+            self._store.say(service, line, said_ns)
         self._waiting.clear()
         if self._kernel is not None and self._kernel.fd >= 0:
             self._kernel.begin()

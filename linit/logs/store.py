@@ -50,6 +50,7 @@ class LogFile:
         self._place = place
         self._base = file_name(service)
         self._file = Appended(os.path.join(place.folder, self._base), FILE_MODE)
+        self.last_ns = 0  # the time of the last line that this process has written to it
         self._begun_ns = 0  # the time of its first line, about; 0: it has none
 
     @property
@@ -121,6 +122,7 @@ class LogFile:
             if size_bytes and self._is_full(size_bytes + len(data), now_ns, limits):
                 self._rotate(now_ns)
             self._begun_ns = self._begun_ns or now_ns
+            self.last_ns = now_ns
             return file.put(data, mark)
         except OSError as failure:
             file.failed(failure)
@@ -227,9 +229,13 @@ class Store:
         """The file of a service below /run."""
         return LogFile(self._early, service)
 
-    def say(self, service: str, words: str) -> None:
-        """What linit says about a service, with the present time."""
-        self.file(service).append(text.own(words, time.time_ns()))
+    def say(self, service: str, words: str, said_ns: int = 0) -> None:
+        """What linit says about a service; 0: now. A line that was said before what the file has already, but came
+        later, bears the time of that: a file is in the order of time, unless somebody sets the clock back."""
+        now_ns = time.time_ns()
+        file = self.file(service)
+        is_overtaken = said_ns < file.last_ns <= now_ns
+        file.append(text.own(words, file.last_ns if said_ns and is_overtaken else said_ns or now_ns))
 
     @property
     def losing(self) -> set[LogFile]:

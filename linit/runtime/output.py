@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ class Output:
         """What linit has to say about a service, into its log."""
         if name in self._shared:
             name, text = self._shared[name], f"{name}: {text}"
-        self.messages.append(["line", name, text[:LINE_MAX]])
+        self.messages.append(["line", name, text[:LINE_MAX], time.time_ns()])
         self.on_waiting()
 
     def record(self, event: Event, at_s: float) -> None:

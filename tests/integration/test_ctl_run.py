@@ -127,9 +127,8 @@ def test_a_deadlock_of_a_lock_and_a_start_is_refused_at_once_with_the_loop(linit
     linit.define("db", kind="oneshot", script=f"{as_command()} lock apt -- true || echo status $?")
     linit.boot()
     assert ctl(linit, "start", "web").status == 0
-    linit.ask_until(lambda: "status 6" in linit.log("db"), "the refusal in the log")
-    said = linit.log("db")
-    assert "apt: db would wait for the lock apt, which web holds; " in said, said
+    refusal = "apt: db would wait for the lock apt, which web holds; "
+    linit.ask_until(lambda: "status 6" in linit.log("db") and refusal in linit.log("db"), "the refusal in the log")
     assert state(linit, "db") == "up"
 
 

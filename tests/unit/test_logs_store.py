@@ -72,6 +72,37 @@ def test_lines_are_appended_to_what_is_there(tmp_path: Path) -> None:
     assert (tmp_path / "web.log").read_text() == f"earlier\n{START}now\n"
 
 
+def stamps(path: Path) -> list[str]:
+    return [each.split(" ", 1)[0] for each in path.read_text().splitlines()]
+
+
+def test_what_linit_said_before_there_was_a_log_process_bears_the_time_at_which_it_was_said(tmp_path: Path) -> None:
+    logs = Store(str(tmp_path / "log"), "", "")
+    assert logs.open()
+    logs.say("web", "starting", AT_NS)
+    logs.say("web", "up", AT_NS + SECOND_NS)
+    assert stamps(tmp_path / "log/web.log") == ["2026-11-22T14:50:01.000000Z", "2026-11-22T14:50:02.000000Z"]
+
+
+def test_a_line_of_linit_that_was_overtaken_does_not_stand_before_its_time_in_the_file(tmp_path: Path) -> None:
+    logs = Store(str(tmp_path / "log"), "", "")
+    assert logs.open()
+    logs.file("web").append(line("from the pipe"))
+    logs.say("web", "up", AT_NS - 1000)
+    assert stamps(tmp_path / "log/web.log") == ["2026-11-22T14:50:01.000000Z"] * 2
+
+
+def test_after_a_clock_is_set_back_linit_does_not_go_on_with_the_time_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = Store(str(tmp_path / "log"), "", "")
+    assert logs.open()
+    logs.file("web").append(line("before"))
+    monkeypatch.setattr("time.time_ns", lambda: AT_NS - 3600 * SECOND_NS)
+    logs.say("web", "after", AT_NS - 3600 * SECOND_NS)
+    assert stamps(tmp_path / "log/web.log")[1] == "2026-11-22T13:50:01.000000Z"
+
+
 def test_a_full_file_becomes_an_old_one_and_higher_numbers_are_younger(tmp_path: Path) -> None:
     file = log(tmp_path, rotate_bytes=50)
     for word in ("first", "second", "third"):
