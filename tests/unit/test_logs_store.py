@@ -77,7 +77,7 @@ def stamps(path: Path) -> list[str]:
 
 
 def test_what_linit_said_before_there_was_a_log_process_bears_the_time_at_which_it_was_said(tmp_path: Path) -> None:
-    logs = Store(str(tmp_path / "log"), "", "")
+    logs = Store(str(tmp_path / "log"))
     assert logs.open()
     logs.say("web", "starting", AT_NS)
     logs.say("web", "up", AT_NS + SECOND_NS)
@@ -85,7 +85,7 @@ def test_what_linit_said_before_there_was_a_log_process_bears_the_time_at_which_
 
 
 def test_a_line_of_linit_that_was_overtaken_does_not_stand_before_its_time_in_the_file(tmp_path: Path) -> None:
-    logs = Store(str(tmp_path / "log"), "", "")
+    logs = Store(str(tmp_path / "log"))
     assert logs.open()
     logs.file("web").append(line("from the pipe"))
     logs.say("web", "up", AT_NS - 1000)
@@ -95,7 +95,7 @@ def test_a_line_of_linit_that_was_overtaken_does_not_stand_before_its_time_in_th
 def test_after_a_clock_is_set_back_linit_does_not_go_on_with_the_time_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logs = Store(str(tmp_path / "log"), "", "")
+    logs = Store(str(tmp_path / "log"))
     assert logs.open()
     logs.file("web").append(line("before"))
     monkeypatch.setattr("time.time_ns", lambda: AT_NS - 3600 * SECOND_NS)
