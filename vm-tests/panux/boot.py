@@ -17,9 +17,8 @@ from panux import places
 from panux.faults import PanuxError
 from panux.image.progress import Progress
 from panux.image.sizes import size_table
-from panux.machine.disk import copy_folder, lasting_overlay, scratch_overlay
+from panux.machine.disk import RECORDINGS_FOLDER, copy_folder, lasting_overlay, scratch_overlay
 from panux.machine.hardware import Hardware, command, default_cpus, free_port
-from panux.machine.machine import RECORDINGS_FOLDER
 from panux.machine.ssh import ssh_command
 from panux.preparation import Prepared, prepare
 

@@ -12,9 +12,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from panux.faults import BuildError, MachineError
 from panux.image.build import Image
+
+RECORDINGS_FOLDER: Final = "/var/log/linit/record"
+"""Where a machine's disk has what linit recorded of its boots."""
 
 
 def create_overlay(disk: Path, image: Image) -> None:

@@ -29,7 +29,7 @@ from panux.image.build import Image
 from panux.machine.agent import Agent, Completed
 from panux.machine.console import Console
 from panux.machine.control import Control
-from panux.machine.disk import check_file_system, copy_folder, create_overlay
+from panux.machine.disk import RECORDINGS_FOLDER, check_file_system, copy_folder, create_overlay
 from panux.machine.endpoint import Endpoint
 from panux.machine.events import Loop
 from panux.machine.hardware import AGENT_PORT, CONTROL_PORT, Hardware, command, free_port
@@ -48,7 +48,6 @@ STARTS: Final = 5
 """How often QEMU is started again where another process took a port that was free a moment before."""
 LOGS_SCRIPT: Final = "cd /var/log/linit && grep '' *.log | sort -t : -k 2 | tail -n 60; dmesg | tail -n 20"
 """The last lines of all services in order of time: each begins with the file's name, then the time."""
-RECORDINGS_FOLDER: Final = "/var/log/linit/record"
 RECORDING_SCRIPT: Final = "linitctl record save /run/linit/saved.rec >&2 && cat /run/linit/saved.rec"
 CONTROL_ARGUMENT: Final = f"linit.control_port={CONTROL_PORT} panic=-1"
 
