@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from linit.definitions import confinement, listening, supervision, triggers
+from linit.definitions import confinement, foreign, listening, supervision, triggers
 from linit.definitions.digests import digest
 from linit.definitions.document import Map, shown
 from linit.definitions.keys import EDGE_KEYS, KEYS, Reload
@@ -121,9 +121,8 @@ def _read_keys(reading: Reading, top: Map) -> tuple[dict[str, Any], Kind]:
     for written, (key_node, node) in top.items.items():
         key = KEYS.get(written)
         if key is None:
-            reading.error(
-                key_node.place, "", f"unknown key {shown(key_node)}", "a key of a definition", suggestion(written, KEYS)
-            )
+            hint = suggestion(written, KEYS) or foreign.hint(written)
+            reading.error(key_node.place, "", f"unknown key {shown(key_node)}", "a key of a definition", hint)
         elif kind not in key.kinds:
             having = ", ".join(sorted(each.value for each in key.kinds))
             reading.error(key_node.place, written, f"the key in kind {kind.value}", f"it only in kind {having}")

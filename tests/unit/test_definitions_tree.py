@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from linit import definitions
-from linit.definitions import Definitions, tree
+from linit.definitions import Definitions, foreign, tree
 from linit.definitions.definition import Definition
 from linit.definitions.folders import inside
+from linit.definitions.keys import KEYS
 from linit.model.paths import Paths
 from linit.model.service import Kind
 
@@ -87,6 +88,25 @@ def test_drop_ins_are_merged_in_the_order_of_their_names_from_all_folders(read: 
     assert made.run is not None
     assert made.run.argv[-2:] == ("other", "a")
     assert (made.restart.policy.value, made.restart.delay_s) == ("always", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("ExecStart", "the key is 'run'"),
+        ("depends-on", "the key is 'need'"),
+        ("memory_max", "the key is 'limits'"),
+        ("runlevels", "`linitctl enable NAME [RUNLEVEL]` puts it into a runlevel"),
+    ],
+)
+def test_a_word_of_another_init_system_gets_the_hint_what_to_write_here(read: Read, word: str, hint: str) -> None:
+    found = read({f"{LIB}/a.yaml": f"{COMMAND}{word}: x\n"})
+    expected = f"/{LIB}/a.yaml:2:1: found unknown key '{word}', expected a key of a definition; {hint}"
+    assert [str(fault) for fault in found.faults] == [expected]
+
+
+def test_every_hint_for_a_foreign_word_names_a_key_that_there_is() -> None:
+    assert set(foreign.MEANT) <= set(KEYS)
 
 
 def test_a_fault_in_a_drop_in_is_told_at_its_place_and_takes_the_service_out(read: Read) -> None:
