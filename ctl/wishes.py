@@ -170,6 +170,9 @@ def show_difference(session: Session, result: dict[str, Any]) -> int:
         session.print("nothing changed")
     if result["outdated"]:
         session.print(f"to put it to use: linitctl restart {' '.join(result['outdated'])}")
+        sockets = [name for name in result["outdated"] if name.endswith(".socket")]
+        if sockets:
+            session.print(f"which closes {', '.join(sockets)} for a moment: clients are refused meanwhile")
     return FAILED if broken else OK
 
 
@@ -260,7 +263,8 @@ COMMANDS: Final = {
         _reload,
         "Have services read their configuration anew. Without a name: have linit read the service definitions anew\n"
         "and show the difference. What is newly enabled in the active runlevel starts, what was removed stops, what\n"
-        "changed is out of date until its next start.",
+        "changed is out of date until its next start. Schedules, watched paths, and of open sockets all but their\n"
+        "addresses, change at once.",
         "linitctl reload nginx",
         "linitctl reload",
     ),

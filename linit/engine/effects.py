@@ -90,7 +90,8 @@ class UnwatchHealth:
 @value
 class Arm:
     """Make a trigger ready: open its sockets, set its clock, watch its paths. Report Ready or SpawnFailed (Role.MAIN),
-    then Triggered whenever it sees something while the service that it starts does not run."""
+    then Triggered whenever it sees something while the service that it starts does not run. One that is armed has
+    another definition from now on; its sockets stay open, as their addresses are the same."""
 
     service: Service
 

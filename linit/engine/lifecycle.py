@@ -208,7 +208,8 @@ class Lifecycle:
 
     def on_spawn_failed(self, unit: Unit, event: events.SpawnFailed) -> None:
         """A command could not be executed."""
-        if event.role not in unit.running:
+        is_rearmed = unit.service.kind.is_trigger and unit.state is UP  # by a reload, with a definition that cannot be
+        if event.role not in unit.running and not is_rearmed:
             return
         unit.running.discard(event.role)
         reason = Reason(Cause.SPAWN_FAILED, self.board.now_s, text=event.text)
@@ -239,7 +240,7 @@ class Lifecycle:
                 self.stopping.end_if_empty(unit)
         elif unit.state is STARTING:
             self.starting.on_end(unit, role, reason, succeeded)
-        elif unit.state is UP and role is Role.MAIN and unit.service.kind.is_daemon:
+        elif unit.state is UP and role is Role.MAIN and (unit.service.kind.is_daemon or unit.service.kind.is_trigger):
             self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s), reason)
         elif unit.state is STOPPING:
             self.stopping.on_end(unit, role, reason, succeeded)

@@ -9,7 +9,7 @@ from linit.engine.board import broken_reason, remains_reason
 from linit.engine.course import Course
 from linit.engine.desires import Desires
 from linit.engine.edges import RUNNING
-from linit.engine.effects import Told
+from linit.engine.effects import Arm, Told
 from linit.engine.events import Verb
 from linit.engine.links import PROCESSLESS
 from linit.engine.requests import answer
@@ -108,7 +108,10 @@ class Renewal:
         unit.removed = False
         before = old or unit.service  # a transient service of that name may be there
         is_processless = new.kind in PROCESSLESS and unit.service.kind in PROCESSLESS
-        if unit.state not in RUNNING or is_processless or new.digest == unit.service.digest:
+        is_rearmed = new.digest != unit.service.digest and _is_changed_while_armed(unit, new)
+        if is_rearmed:
+            self._board.emit(Arm(new))
+        if unit.state not in RUNNING or is_processless or is_rearmed or new.digest == unit.service.digest:
             unit.service, unit.next_service, unit.is_outdated = new, None, False
             if before.broken != new.broken and unit.state.is_at_rest_down:
                 if new.broken:
@@ -162,6 +165,19 @@ class Renewal:
             if fresh:
                 why = Reason(Cause.RUNLEVEL, board.now_s, of=name, by=event.by)
                 self._desires.want_all(fresh, why, Verb.START)
+
+
+def _is_changed_while_armed(unit: Unit, new: Service) -> bool:
+    """Can a trigger that is armed take another definition as it is? A clock and a watch can. A socket would have to be
+    closed, and refuse its clients meanwhile, but where it listens just there: owner, mode and queue can be changed.
+    """
+    old = unit.service
+    if new.broken or new.kind is not old.kind or unit.state not in (UnitState.STARTING, UnitState.UP):
+        return False
+    if new.kind is Kind.SOCKET:
+        is_there = [(each.kind, each.address) for each in new.listen] == [(e.kind, e.address) for e in old.listen]
+        return is_there and bool(old.activates) and old.activates == new.activates
+    return new.kind.is_trigger
 
 
 def is_over(unit: Unit) -> bool:

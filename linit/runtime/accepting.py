@@ -121,6 +121,10 @@ class Accepting:
         """One connection less."""
         self._read_if_room()
 
+    def change(self, service: Service) -> None:
+        """No reload does this to one that runs commands: its needs may be others."""
+        raise OSError(f"{service.name} cannot be changed while it listens")
+
     def close(self) -> None:
         """Clients are refused from now on; those who are connected are served."""
         self._connections.acceptor = None

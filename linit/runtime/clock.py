@@ -47,10 +47,12 @@ class _Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Armed:
-    """What the sources are made with. `last_s`: when a persistent schedule ran last, as far as that is known."""
+    """What the sources are made with. `last_s`: when a persistent schedule ran last, as far as that is known; `from_s`:
+    since when it holds, 0.0 where that is not known. Both are times of the wall clock."""
 
     is_persistent: bool
     last_s: float | None
+    from_s: float
     tell: Callable[[str], None]
 
     def missed(self, due_s: float, now_s: float) -> str:
@@ -65,23 +67,32 @@ class Clock:
 
     def __init__(self, means: Means, service: Service, times: Times | None = None) -> None:
         """Raises OSError."""
-        assert service.schedule is not None, f"linit bug: {service.name} has no schedule"
         self._means = means
-        self._service = service
         self._times = times or Times()
-        self._persistent = service.schedule.persistent
         self._rests = False
-        self._was_skipped = False  # while it runs: no more is looked at what is due until it rests
         self._tells_stamp = True
         self._alarms: list[Alarm] = []
+        self._begin(service, 0.0)
+
+    def change(self, service: Service) -> None:
+        """By another schedule from now on. What this one names in the past was not missed: it did not hold then."""
+        self.close()
+        self._begin(service, self._now_s(WALL))
+
+    def _begin(self, service: Service, from_s: float) -> None:
+        schedule = service.schedule
+        assert schedule is not None, f"linit bug: {service.name} has no schedule"
+        self._service = service
+        self._persistent = schedule.persistent
+        self._was_skipped = False  # while it runs: no more is looked at what is due until it rests
         time.tzset()  # /etc/localtime may be another one than when linit began
-        self._last_s = stamps.last_run_s(means.paths, service.activates) if self._persistent else None
-        if self._last_s is None:
+        self._last_s = stamps.last_run_s(self._means.paths, service.activates) if self._persistent else None
+        if self._last_s is None or (from_s and schedule.calendar):
             self._keep(self._now_s(WALL))  # from now on a run can be missed
-        self._sources = self._make(service.schedule)
+        self._sources = self._make(schedule, from_s)
         try:
             for source in self._sources:
-                self._alarms.append(self._times.alarm(means.loop, source.clock, self._on_due(source)))
+                self._alarms.append(self._times.alarm(self._means.loop, source.clock, self._on_due(source)))
             self._set_alarms()
         except OSError:
             self.close()
@@ -125,10 +136,10 @@ class Clock:
 
     # -- what is due
 
-    def _make(self, schedule: Schedule) -> list[_Source]:
+    def _make(self, schedule: Schedule, from_s: float) -> list[_Source]:
         """Raises OSError for a calendar that is none, which the compiler lets into no plan."""
         boot_s, wall_s = self._now_s(BOOT), self._now_s(WALL)
-        armed = _Armed(self._persistent, self._last_s, self._tell)
+        armed = _Armed(self._persistent, self._last_s, from_s, self._tell)
         unit = self._means.engine.units.get(self._service.activates)
         since_s = None
         if unit is not None and unit.run_at_s is not None:  # on the loop's clock
@@ -283,7 +294,7 @@ class _Calendar:
 
     def was_set(self, now_s: float) -> None:
         """What was missed is made up for; where the clock was set back a little, nothing runs twice."""
-        earliest_s = 0.0 if self._armed.is_persistent else now_s
+        earliest_s = self._armed.from_s if self._armed.is_persistent else now_s
         if self._last_s is not None and earliest_s <= self._last_s <= now_s + SET_MAX_S:
             self.due_s = next_after(self._calendar, self._last_s)
         elif self.due_s is None or self.due_s > now_s:  # else it was set forward over a run: that is `take`'s

@@ -27,6 +27,7 @@ SOCKET_TYPES: Final = {
     ListenKind.TCP: socket.SOCK_STREAM,
     ListenKind.UDP: socket.SOCK_DGRAM,
 }
+QUEUES: Final = (ListenKind.UNIX_STREAM, ListenKind.UNIX_SEQPACKET, ListenKind.TCP)
 INTERNET: Final = (ListenKind.TCP, ListenKind.UDP)
 FOLDER_UMASK: Final = 0o022  # of folders that are missing
 CLOSED_UMASK: Final = 0o777
@@ -96,6 +97,28 @@ def open_one(listen: Listen, service: Service) -> Listener:
     """One of those that a service listens on. Raises OSError, whose text names the address."""
     with _told_of(listen):
         return _open(listen, service.listen)
+
+
+def change(listener: Listener, listen: Listen) -> None:
+    """Give what is open at that address the name, queue, owner and mode of another definition. Raises OSError."""
+    before, listener.listen = listener.listen, listen
+    with _told_of(listen):
+        if listen.backlog != before.backlog and listen.kind in QUEUES:
+            with socket.socket(fileno=os.dup(listener.fd)) as same:
+                same.listen(listen.backlog)  # once more: the kernel takes the new length
+        rights = (listen.owner, listen.group, listen.mode)
+        if listener.made is not None and rights != (before.owner, before.group, before.mode):
+            _give_again(listener.made, listen)
+
+
+def _give_again(made: Made, listen: Listen) -> None:
+    fd = os.open(listen.address, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if _identity(os.fstat(fd)) != made:
+            raise OSError("another process has put something else there")
+        _give(f"/proc/self/fd/{fd}", listen, os.geteuid(), os.getegid())
+    finally:
+        os.close(fd)
 
 
 def words(listen: Listen) -> str:
@@ -250,12 +273,13 @@ def _clear_way(path: str, kind: socket.SocketKind) -> None:
     os.unlink(path)
 
 
-def _give(file: str | int, listen: Listen) -> None:
+def _give(file: str | int, listen: Listen, own_uid: int = -1, own_gid: int = -1) -> None:
     """Set owner, group and mode: the mode last, so that nobody else ever has what only these are to have."""
     account = accounts.user(listen.owner) if listen.owner else None
-    gid = accounts.group_id(listen.group) if listen.group else account.gid if account else -1
-    if account or gid >= 0:
-        os.chown(file, account.uid if account else -1, gid)
+    uid = account.uid if account else own_uid
+    gid = accounts.group_id(listen.group) if listen.group else account.gid if account else own_gid
+    if uid >= 0 or gid >= 0:
+        os.chown(file, uid, gid)
     os.chmod(file, listen.mode)
 
 

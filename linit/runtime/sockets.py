@@ -11,7 +11,7 @@ from typing import Final
 
 from linit.engine.events import Triggered
 from linit.model.service import Service
-from linit.runtime.listeners import Listener, open_all, open_one
+from linit.runtime.listeners import Listener, change, open_all, open_one
 from linit.runtime.loop import Handle
 from linit.runtime.means import Means
 
@@ -52,6 +52,15 @@ class Sockets:
         self._watched = [listener for listener in self._listeners if listener.listen.on_demand]
         for listener in self._watched:
             self._means.loop.add_reader(listener.fd, self._came, listener)
+
+    def change(self, service: Service) -> None:
+        """The same addresses with other owners, modes, queues or names. What cannot be set is told, and stays."""
+        self._service = service
+        for listener, listen in zip(self._listeners, service.listen, strict=True):
+            try:
+                change(listener, listen)
+            except OSError as error:
+                self._means.tell(f"{error}; it stays as it was", service.name)
 
     def close(self) -> None:
         """Clients are refused from now on."""

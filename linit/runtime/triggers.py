@@ -32,6 +32,10 @@ class Trigger(Protocol):
     def rests(self) -> None:
         """Its service came to rest, or rests as this is armed."""
 
+    def change(self, service: Service) -> None:
+        """Go on by another definition, which has the same addresses; `rests` follows where its service rests. Raises
+        OSError: then this is to be closed."""
+
     def close(self) -> None:
         """Let go of everything, for good."""
 
@@ -50,11 +54,15 @@ class Triggers:
         self._connections: dict[str, Connections] = {}  # by the listener that accepts them
 
     def arm(self, service: Service) -> None:
-        """Make a trigger ready. Reports Ready or SpawnFailed."""
-        self.disarm(service.name)
+        """Make a trigger ready; one that is armed goes on by this definition. Reports Ready or SpawnFailed."""
+        trigger = self._armed.get(service.name)
         try:
-            trigger = self._make(service)
+            if trigger is not None:
+                trigger.change(service)
+            else:
+                trigger = self._make(service)
         except OSError as error:
+            self.disarm(service.name)
             self.means.report(SpawnFailed(service.name, Role.MAIN, error_words(error)))
             return
         self._armed[service.name] = trigger

@@ -45,6 +45,7 @@ ENTRIES: Final = CREATE | MOVED_TO | DELETE | MOVED_FROM
 CHANGES: Final = ENTRIES | ITSELF | CLOSE_WRITE | ATTRIB
 TRIES_MAX: Final = 10  # while folders come and go
 Identity = tuple[int, int, int, int, int] | None
+_Key = tuple[str, WatchKind]
 
 TEXTS: Final = {WatchKind.EXISTS: "exists", WatchKind.CHANGES: "changed", WatchKind.NOT_EMPTY: "is not empty"}
 WORDS: Final = {
@@ -86,6 +87,23 @@ class Watching:
         self._rests = True
         self._trigger()
 
+    def change(self, service: Service) -> None:
+        """Watch other paths; what has changed about one that stays is still to be told. Raises OSError."""
+        before, self._service = self._paths, service
+        self._paths = [_Path(self, self._means, watched) for watched in service.watch]
+        self._mark([_key(path.watched) for path in before if path.has_changed])
+        try:
+            for path in self._paths:
+                path.watch()
+        finally:
+            for path in before:
+                path.close()
+
+    def _mark(self, changed: list[_Key]) -> None:
+        """These have changed, and nobody has started for it."""
+        for path in self._paths:
+            path.has_changed |= _key(path.watched) in changed
+
     def close(self) -> None:
         """Watch nothing any more."""
         for handle in (self._soon, self._settling, self._again):
@@ -118,10 +136,9 @@ class Watching:
         if any(path.is_so() for path in self._paths):
             self._trigger()
 
-    def _try_again(self, changed: list[_Path]) -> None:
+    def _try_again(self, changed: list[_Key]) -> None:
         self._again = None
-        for path in changed:
-            path.has_changed = True
+        self._mark(changed)
         self._trigger()
 
     def _settled(self) -> None:
@@ -133,8 +150,8 @@ class Watching:
         if not self._rests or self._settling is not None:
             return
         reasons = [path for path in self._paths if path.has_changed or path.is_so()]
-        changed = [path for path in reasons if path.has_changed]
-        for path in changed:
+        changed = [_key(path.watched) for path in reasons if path.has_changed]
+        for path in reasons:
             path.has_changed = False
         if reasons:  # reported last, as what follows may be the end of this
             loop = self._means.loop
@@ -259,6 +276,10 @@ class _Path:
         """The kernel had no room for all events."""
         if self.watched.on is WatchKind.CHANGES:
             self.has_changed = True
+
+
+def _key(watched: WatchedPath) -> _Key:
+    return watched.path, watched.on
 
 
 def _kind(path: str) -> int:

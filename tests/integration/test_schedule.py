@@ -44,6 +44,17 @@ def test_a_schedule_goes_on_after_a_run_that_failed(linit: Running) -> None:
     assert linit.states["tick.timer"] == "up"
 
 
+def test_a_schedule_that_is_changed_counts_from_the_reload_on(linit: Running) -> None:
+    """Nobody has to restart its timer."""
+    linit.define("tick", kind="oneshot", run="/bin/true", schedule={"every": "1h"})
+    linit.enable("tick")
+    linit.boot()
+    linit.define("tick", kind="oneshot", run="/bin/true", schedule={"every": "0.2s"})
+    assert linit.call("reload_plan")["changed"] == ["tick.timer"]
+    wait_for_ends(linit, "tick", 2)
+    assert set(ran(linit, "tick")) == {"started by tick.timer: every 0.2 s"}
+
+
 def test_after_boot_is_once(linit: Running) -> None:
     """It has run when the timer is armed again: that is no other boot."""
     linit.define("late", kind="oneshot", run="/bin/true", schedule={"after_boot": "0.1s"})

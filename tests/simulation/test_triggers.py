@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from linit.engine import effects, events, explain
 from linit.engine.asking import ACTIVATION_WINDOW_S, ACTIVATIONS_MAX
 from linit.engine.events import Verb
 from linit.engine.simulator import Behaviour, Simulator
+from linit.model.service import Listen, ListenKind
 from linit.model.state import Finish, Outcome, Role, UnitState
-from tests.simulation.graphs import plan
+from tests.simulation.graphs import WRITTEN, plan
 from tests.simulation.worlds import answer, reason, started, text, told, world
 
 UP, DOWN, FAILED = UnitState.UP, UnitState.DOWN, UnitState.FAILED
@@ -370,15 +373,75 @@ def test_a_clock_may_start_its_service_as_often_as_it_is_told_to() -> None:
 # -- definitions -------------------------------------------------------------------------------------------------
 
 
+def at(address: str, **keys: Any) -> tuple[Listen, ...]:
+    return (Listen(ListenKind.TCP, address, WRITTEN, **keys),)
+
+
 def test_a_socket_with_a_new_address_keeps_the_old_one_until_its_next_start() -> None:
-    services: dict[str, Any] = {"web": {"need": ["web.socket"]}, "web.socket": SOCKET}
+    """To close it would refuse clients: that is for whoever restarts it."""
+    services: dict[str, Any] = {"web": {"need": ["web.socket"]}, "web.socket": {**SOCKET, "listen": at("[::]:80")}}
     machine = started(world(**services), "web")
-    loaded = machine.load(plan({**services, "web.socket": {**SOCKET, "digest": "new"}}))
+    loaded = machine.load(plan({**services, "web.socket": {**SOCKET, "listen": at("[::]:8080")}}))
     assert text(machine, loaded) == "changed; takes effect at its next start"
     machine.request(Verb.RESTART, "web.socket")
     machine.run()
     assert orders(machine) == ["Arm", "Disarm", "Arm"]
     assert machine.states() == {"web": "up", "web.socket": "up"}
+
+
+def test_an_open_socket_takes_at_once_what_can_be_changed_without_closing_it() -> None:
+    services: dict[str, Any] = {"web": {"need": ["web.socket"]}, "web.socket": {**SOCKET, "listen": at("[::]:80")}}
+    machine = started(world(**services), "web")
+    changed = {**SOCKET, "listen": at("[::]:80", backlog=4096)}
+    loaded = machine.load(plan({**services, "web.socket": changed}))
+    assert text(machine, loaded) == "changed"
+    assert orders(machine) == ["Arm", "Arm"]
+    assert machine.attended.armed["web.socket"].listen[0].backlog == 4096
+    assert machine.states() == {"web": "up", "web.socket": "up"}
+
+
+@pytest.mark.parametrize("trigger", [TIMER, WATCH], ids=["timer", "watch"])
+def test_a_changed_clock_or_watch_counts_from_the_reload_on(trigger: dict[str, Any]) -> None:
+    name = f"job.{trigger['kind']}"
+    machine = started(world(job=JOB, **{name: trigger}), name)
+    before = len(machine.trace)
+    loaded = machine.load(plan({"job": JOB, name: {**trigger, "digest": "new"}}))
+    machine.run()
+    unit = machine.engine.units[name]
+    assert text(machine, loaded) == "changed"
+    assert (unit.state, unit.is_outdated, unit.service.digest) == (UP, False, "new")
+    assert machine.attended.armed[name].digest == "new"
+    assert [type(effect) for _, effect in machine.trace[before:]] == [effects.Arm, effects.Answer]
+    assert answer(machine, loaded).outcome is Outcome.DONE
+    machine.attended.trigger(name)
+    machine.run()
+    assert machine.transitions(STARTING) == [name, "job"]
+
+
+def test_a_changed_clock_that_is_being_armed_is_armed_by_the_new_definition() -> None:
+    machine = world(job=JOB, **{"job.timer": TIMER})
+    machine.request(Verb.START, "job.timer")
+    machine.load(plan({"job": JOB, "job.timer": {**TIMER, "digest": "new"}}))
+    machine.run()
+    assert (machine.state("job.timer"), machine.attended.armed["job.timer"].digest) == (UP, "new")
+    assert machine.engine.units["job.timer"].is_outdated is False
+
+
+def test_a_changed_watch_that_cannot_be_armed_has_failed_and_says_why() -> None:
+    machine = started(world(job=JOB, **{"job.watch": WATCH}), "job.watch")
+    machine.behaviours["job.watch"] = Behaviour(spawn_error="ENOSPC")
+    machine.load(plan({"job": JOB, "job.watch": {**WATCH, "digest": "new"}}))
+    machine.run()
+    assert (machine.state("job.watch"), reason(machine, "job.watch")) == (FAILED, "could not be run: ENOSPC")
+    assert machine.attended.armed == {}
+
+
+def test_a_clock_whose_new_definition_has_errors_goes_on_by_the_old_one() -> None:
+    machine = started(world(job=JOB, **{"job.timer": TIMER}), "job.timer")
+    loaded = machine.load(plan({"job": JOB, "job.timer": {**TIMER, "broken": "definition", "digest": "new"}}))
+    assert text(machine, loaded) == "changed; takes effect at its next start"
+    assert orders(machine) == ["Arm"]
+    assert machine.state("job.timer") is UP
 
 
 def test_a_socket_whose_definition_is_removed_is_closed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from linit.model.service import (
     Kind,
     Listen,
     ListenKind,
+    Plan,
     Schedule,
     Service,
 )
@@ -68,6 +70,24 @@ def test_list_shows_what_starts_a_service_below_it_with_what_that_waits_for() ->
             "",
         )
         assert here.ctl("list", "socket").out.splitlines()[1].startswith("web.socket  up")
+
+
+def test_a_reload_says_what_the_restart_of_a_socket_costs() -> None:
+    """It is the only trigger that is not changed at once, and that only where it gets another address."""
+    with world(*WEB) as here:
+        booted(here)
+        daily = trigger("backup.timer", schedule=Schedule(HERE, calendar=("0 3 * * *",)))
+        moved = trigger("web.socket", listen=(replace(SOCKET, address="0.0.0.0:8080"),))
+        changed = {each.name: replace(each, digest="changed") for each in (daily, moved)}
+        here.supervisor.next_plan = Plan(tuple(changed.get(each.name, each) for each in WEB))
+        assert here.ctl("reload") == Ran(
+            0,
+            "changed   backup.timer\n"
+            "outdated  web.socket\n"
+            "to put it to use: linitctl restart web.socket\n"
+            "which closes web.socket for a moment: clients are refused meanwhile\n",
+            "",
+        )
 
 
 def test_list_says_which_condition_is_not_met() -> None:

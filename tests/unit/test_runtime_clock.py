@@ -111,6 +111,19 @@ class Timed(World):
             self.clock.rests()
         return self.clock
 
+    def change(self, **keys: Any) -> None:
+        """A reload: it has this schedule from now on."""
+        assert self.clock is not None
+        self.clock.change(Service("job.timer", HERE, Kind.TIMER, schedule=Schedule(HERE, **keys), activates="job"))
+        if self.units["job"].state is UnitState.DOWN:
+            self.clock.rests()
+
+    def start(self) -> None:
+        """`job` starts, and goes on."""
+        assert self.clock is not None
+        self.units["job"].state = UnitState.UP
+        self.clock.runs()
+
     def run(self) -> None:
         """`job` starts and ends."""
         assert self.clock is not None
@@ -442,6 +455,49 @@ def test_it_is_told_what_comes_next_and_what_was_last(world: Timed) -> None:
     world.run()
     world.times.advance(10)
     assert clock.words() == ["next: Tue 2026-11-24 03:00 (in 24 h)", "last: Mon 2026-11-23 02:59"]
+
+
+# -- another schedule
+
+
+def test_a_schedule_that_is_changed_counts_from_the_last_start(world: Timed) -> None:
+    """A reload; where that is so long ago already, it runs at once."""
+    world.arm(every_s=HOUR_S)
+    world.change(every_s=10 * HOUR_S)
+    world.times.advance(10 * HOUR_S - 1)
+    assert world.triggered() == []
+    world.times.advance(1)
+    assert world.triggered() == ["every 10 h"]
+    world.units["job"].run_at_s = world.loop.now_s - HOUR_S
+    world.change(every_s=HOUR_S / 2)
+    assert world.triggered() == ["every 30 min"]
+    assert world.lines() == []
+
+
+@pytest.mark.parametrize("is_persistent", [False, True])
+def test_what_a_new_calendar_names_in_the_past_was_not_missed(world: Timed, is_persistent: bool) -> None:
+    """It was not in force then: neither now, nor after a boot, nor when the time of day is corrected."""
+    world.arm(calendar=("@hourly",), persistent=is_persistent)
+    world.times.advance(HOUR_S)
+    world.run()
+    world.times.advance(1800)
+    world.triggered()
+    changed = {"calendar": ("13:20",), "persistent": is_persistent}
+    world.change(**changed)
+    world.times.set_wall(-60.0)
+    world.arm(**changed)  # of the next boot
+    assert (world.triggered(), world.lines()) == ([], [])
+    world.times.advance(24 * HOUR_S)
+    assert world.triggered() == ["calendar 13:20"]
+
+
+def test_a_schedule_that_is_changed_while_its_service_runs_waits_for_its_rest(world: Timed) -> None:
+    world.arm(every_s=HOUR_S)
+    world.start()
+    world.change(every_s=60.0)
+    world.times.advance(90.0)
+    assert world.triggered() == []
+    assert world.lines() == ["every 1 min: skipped, as job still runs"]
 
 
 def test_what_is_disarmed_has_no_alarm(world: Timed) -> None:

@@ -97,6 +97,34 @@ def test_only_what_is_on_demand_starts_a_service(world: World, tmp_path: Path) -
     assert world.events[1:] == [Triggered("web.socket", f"a client of unix {lazy}")]
 
 
+def test_a_reload_changes_an_open_socket_and_refuses_nobody(world: World, tmp_path: Path) -> None:
+    """Who waits in the queue stays there; mode, name and who may start the service are those of the new definition."""
+    path = tmp_path / "s"
+    world.triggers.arm(sockets(at(path, mode=0o666)))
+    before = path.stat()
+    with connect(path):
+        world.triggers.arm(sockets(at(path, mode=0o600, name="http", backlog=7, on_demand=True)))
+        world.loop.turn()
+    after = path.stat()
+    assert (after.st_ino, after.st_mode & 0o777) == (before.st_ino, 0o600)
+    assert world.events == [Ready("web.socket")] * 2 + [Triggered("web.socket", f"a client of unix {path}")]
+    assert [name for _, name in world.triggers.sockets_of(Service("web", HERE, listen=(at(path),)))] == ["http"]
+    assert world.told == []
+
+
+def test_what_cannot_be_changed_about_an_open_socket_is_told_and_it_stays_open(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    world.triggers.arm(sockets(at(path, mode=0o640)))
+    world.triggers.arm(sockets(at(path, owner="nobody-of-that-name")))
+    assert world.events == [Ready("web.socket")] * 2
+    assert world.told == [
+        ("web.socket", f'listen unix {path}: no user "nobody-of-that-name" in /etc/passwd; it stays as it was')
+    ]
+    assert path.stat().st_mode & 0o777 == 0o640
+    with connect(path):
+        world.loop.turn()
+
+
 def test_every_start_is_handed_the_same_sockets(world: World, tmp_path: Path) -> None:
     """Named as the definition says, else as the service: systemd.socket(5), FileDescriptorName."""
     world.triggers.arm(sockets(at(tmp_path / "a", name="http"), at(tmp_path / "b")))

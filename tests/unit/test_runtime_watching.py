@@ -31,8 +31,7 @@ class Watched(World):
 
     def arm(self, *paths: tuple[WatchKind, Path | str]) -> Watching:
         """`job` watches these, and rests."""
-        watch = tuple(WatchedPath(str(path), kind, HERE) for kind, path in paths)
-        self.watching = Watching(self.means, Service("job.watch", HERE, Kind.WATCH, watch=watch, activates="job"))
+        self.watching = Watching(self.means, definition(*paths))
         if self.units["job"].state is UnitState.DOWN:
             self.watching.rests()
         return self.watching
@@ -50,6 +49,12 @@ class Watched(World):
         meanwhile()
         self.loop.advance(2 * SETTLE_S)
         self.watching.rests()
+
+
+def definition(*paths: tuple[WatchKind, Path | str]) -> Service:
+    """job.watch"""
+    watch = tuple(WatchedPath(str(path), kind, HERE) for kind, path in paths)
+    return Service("job.watch", HERE, Kind.WATCH, watch=watch, activates="job")
 
 
 @pytest.fixture
@@ -102,6 +107,27 @@ def _made(path: Path) -> Path:
 def _removed(path: Path) -> Path:
     path.unlink()
     return path
+
+
+def test_a_watch_that_is_changed_watches_the_new_paths_only(world: Watched) -> None:
+    watching = world.arm((WatchKind.EXISTS, world.at / "x"))
+    watching.change(definition((WatchKind.EXISTS, world.at / "y")))
+    (world.at / "x").touch()
+    assert world.seen() == []
+    (world.at / "y").touch()
+    assert world.seen() == [f"{world.at}/y exists"]
+
+
+def test_what_changed_while_the_service_ran_is_told_also_after_a_reload(world: Watched) -> None:
+    watching = world.arm((WatchKind.CHANGES, world.at / "x"))
+
+    def meanwhile() -> None:
+        (world.at / "x").touch()
+        world.loop.turn()
+        watching.change(definition((WatchKind.CHANGES, world.at / "x"), (WatchKind.CHANGES, world.at / "y")))
+
+    world.run(meanwhile)
+    assert world.triggered() == [f"{world.at}/x changed"]
 
 
 def test_folders_that_lead_to_a_path_need_not_exist(world: Watched) -> None:
