@@ -132,6 +132,7 @@ class Assembly:
             environment=log_environment(self.paths, self.mode, supervisor.pipes.recorder),
             stderr=stderr,
             tell=supervisor.tell,
+            lets_first=self.mode == "system" and supervisor.engine.boot_state == "booting",
         )
         supervisor.logger.start()
         self.control = ControlServer(supervisor, loop, self.paths, self.mode, self._record)
@@ -204,6 +205,8 @@ class Assembly:
             self.supervisor.pipes.line(LINIT, runlevel_words(effect, self.supervisor.engine.units))
             if self._costs is not None:
                 self._costs.finished()
+            if self.supervisor.logger is not None:
+                self.supervisor.logger.take_part()
             self._end_first_boot()
 
     def _end_first_boot(self) -> None:

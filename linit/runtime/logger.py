@@ -18,7 +18,7 @@ import msgpack
 
 from linit.model.reason import exit_words
 from linit.model.service import Execution
-from linit.runtime import interpreter
+from linit.runtime import interpreter, kernel_files
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Handle, Loop
 from linit.runtime.output import Output
@@ -30,12 +30,16 @@ RESTART_DELAY_MAX_S: Final = 30.0
 HEALTHY_AFTER_S: Final = 10.0
 CLOSE_LIMIT_S: Final = 2.0
 SOCKET_FD: Final = 3
+LETS_FIRST_MAX_S: Final = 10.0  # longer than a boot; a service whose pipe is full waits for the log process
 MODULE: Final = "linit.logs.process"
+NORMAL: Final = Execution(umask=0o027)
+LETTING_FIRST: Final = Execution(umask=0o027, nice=19, scheduler=("idle", 0))
 
 
 class Logger:
     """The log process. `tell(text)` says what goes wrong with it; `stderr` is as `Launch.output`. `environment`: where
-    it finds its folders, see linit/logs/README.md."""
+    it finds its folders, see linit/logs/README.md. `lets_first`: until told otherwise, and for LETS_FIRST_MAX_S at
+    most, it gets a processor only when nobody else wants it. What services write waits in their pipes."""
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class Logger:
         environment: Mapping[str, str],
         stderr: int | str,
         tell: Callable[[str], None],
+        lets_first: bool = False,
     ) -> None:
         self.pid = 0
         self.restarts = 0
@@ -61,6 +66,10 @@ class Logger:
         self._started_at_s = 0.0
         self._timer: Handle | None = None
         self._on_closed: Callable[[], None] | None = None
+        self._lets_first = lets_first
+        self._hurry: Handle | None = None
+        if lets_first:
+            self._hurry = loop.call_at(loop.time() + LETS_FIRST_MAX_S, self.take_part)
 
     def start(self) -> None:
         """Start it; it is started again whenever it ends."""
@@ -79,7 +88,7 @@ class Logger:
             self._output.recorder.begin_again()
         launch = Launch(
             interpreter.command(MODULE),
-            Execution(umask=0o027),
+            LETTING_FIRST if self._lets_first else NORMAL,
             self._environment,
             self._stderr,
             keep=((theirs.fileno(), SOCKET_FD),),
@@ -87,6 +96,18 @@ class Logger:
         self.pid = self._processes.start(launch, self)
         theirs.close()
         self._flush()
+
+    def take_part(self) -> None:
+        """Let the log process have its share of the processors from now on. Source: sched(7), SCHED_IDLE."""
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
+        if self._lets_first and self.pid:
+            with contextlib.suppress(OSError):  # it may have ended just now; the next one begins with its share
+                os.sched_setscheduler(self.pid, os.SCHED_OTHER, os.sched_param(0))
+                os.setpriority(os.PRIO_PROCESS, self.pid, 0)
+                kernel_files.write(f"/proc/{self.pid}/autogroup", "0")
+        self._lets_first = False
 
     def close(self, on_closed: Callable[[], None]) -> None:
         """Let it write what is in the pipes, and end it; then call back. At most two seconds."""
@@ -100,6 +121,7 @@ class Logger:
 
     def make_sure(self) -> None:
         """Do not wait any longer before starting it again: its last chance to write what is in the pipes."""
+        self.take_part()
         self._disarm()
         if not self.pid:
             self.start()

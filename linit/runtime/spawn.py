@@ -251,8 +251,13 @@ def _umask(child: _Child) -> None:
 
 
 def _nice(child: _Child) -> None:
-    if child.launch.execution.nice:
-        os.setpriority(os.PRIO_PROCESS, 0, child.launch.execution.nice)
+    """Among its session, and its session among others: the kernel shares out by sessions first, where it does so at all
+    (not in a cgroup with a controller for the processor). Source: sched(7), "The autogroup feature"."""
+    nice = child.launch.execution.nice
+    if nice:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+        with contextlib.suppress(OSError):
+            kernel_files.write("/proc/self/autogroup", str(nice))
 
 
 def _scheduler(child: _Child) -> None:
