@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from linit.engine import effects
+from typing import Any
+
+from linit.engine import effects, events
 from linit.engine.events import Verb
-from linit.engine.simulator import Behaviour
+from linit.engine.simulator import Behaviour, Simulator
 from linit.model.state import Outcome, UnitState
 from tests.simulation.graphs import plan
 from tests.simulation.playing import play
@@ -92,3 +94,50 @@ def test_a_script_whose_wait_a_new_plan_makes_endless_is_refused_it_then() -> No
     machine.load(plan({"web": {"pre": True}, "db": {"restart": "on_failure", "need": ["web"]}}))
     assert answer(machine, asked).outcome is Outcome.REFUSED
     assert text(machine, asked) == "web would wait for db (need); db needs web (test.yaml:1:1)"
+
+
+SLOW: dict[str, Any] = {"kind": "oneshot", "start_timeout_s": 100.0}
+
+
+def locked_out() -> Simulator:
+    """`job`, while it starts, waits for a lock; `db` waits for `disk`, which takes its time."""
+    machine = world({"disk": Behaviour(takes_s=50.0)}, disk=SLOW, web={"pre": True}, job={"pre": True}, db=USES_DISK)
+    machine.request(Verb.START, "disk")
+    return machine
+
+
+USES_DISK: dict[str, Any] = {"need": ["disk"]}
+NEEDS_JOB = plan({"disk": SLOW, "web": {"pre": True}, "job": {"pre": True}, "db": {"need": ["disk", "job"]}})
+
+
+def test_a_script_that_holds_a_lock_is_refused_a_wait_that_a_new_plan_makes_endless_through_the_lock() -> None:
+    """`web`, while it starts, has the lock and waits for `db`; by the new plan `db` needs `job`."""
+    machine = locked_out()
+    machine.request(Verb.START, "web", "job")
+    machine.lock("apt", caller="web")
+    machine.lock("apt", caller="job")
+    asked = machine.request(Verb.START, "db", caller="web")
+    machine.run(until_s=1.0)
+    assert (machine.state("db"), machine.answers[asked]) == (UnitState.WAITING, [])
+    machine.load(NEEDS_JOB)
+    assert answer(machine, asked).outcome is Outcome.REFUSED
+    assert text(machine, asked) == (
+        "web would wait for db (start); db needs job (test.yaml:1:1); job waits for the lock apt, which web holds"
+    )
+    machine.run()
+    assert machine.states() == {"disk": "up", "web": "up", "job": "up", "db": "up"}
+
+
+def test_a_person_who_holds_a_lock_is_refused_a_wait_that_a_new_plan_makes_endless() -> None:
+    """`linitctl lock apt -- linitctl start db`."""
+    machine = locked_out()
+    held = machine.lock("apt")
+    machine.request(Verb.START, "job")
+    machine.lock("apt", caller="job")
+    machine.tell(events.Request(77, Verb.START, ("db",), "root", held=(held,)))
+    assert 77 not in machine.answers
+    machine.load(NEEDS_JOB)
+    assert answer(machine, 77).outcome is Outcome.REFUSED
+    assert text(machine, 77) == (
+        "root would wait for db (start); db needs job (test.yaml:1:1); job waits for the lock apt, which tester holds"
+    )
