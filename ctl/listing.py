@@ -136,7 +136,9 @@ def _details(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "starts", record["activates"]
     yield "reason", record["text"]
     if record["wish"]["text"] != record["text"]:
-        yield "should be", f"{record['desired']}: {record['wish']['text']}"
+        is_over = record["finished"] and record["reason"]["cause"] == "exited"
+        wanted = record["wish"]["text"]
+        yield ("it ran", wanted) if is_over else ("should be", f"{record['desired']}: {wanted}")
     for words in record["waits_for"]:
         yield "waits for", words
     for trigger in record["triggers"]:

@@ -44,6 +44,12 @@ LASTING: Final = frozenset({"runlevel", "pulled_in"})  # wishes that hold since 
 ACTS: Final = frozenset(  # what somebody did at a moment
     {"requested", "activated", "stopped", "restarted", "shutdown", "runlevel_left", "conflict", "removed"}
 )
+AT_REST: Final = ("down", "failed")
+STARTS_WHEN: Final = {
+    "socket": "at the first client",
+    "timer": "by the clock",
+    "watch": "when one of its paths says so",
+}
 STOP_STEPS: Final = {
     "command": "Its stop command runs.",
     "signals": "It has been sent its stop signal.",
@@ -109,11 +115,23 @@ def sentences(result: dict[str, Any]) -> Iterator[str]:
         yield from _more(link)
         is_first = link is result["chain"][0]
         if is_first and link["desired"] == "up" and (link["state"] != "up" or link["kind"] == "virtual"):
-            yield _ended(f"It should be up: {now.wishes(result['wishes'])}")
+            is_over = link.get("finished") and link["reason"]["cause"] == "exited"
+            yield _ended(f"It {'ran' if is_over else 'should be up'}: {now.wishes(result['wishes'])}")
         elif link.get("desired") == "down" and _is_stop(link) and link["wish"] != link["text"]:
             yield _ended(f"It should be down: {now.reason(link['wish'], link['wish_reason'])}")
+        if is_first and link["state"] in AT_REST:
+            yield from (_started_by(each) for each in result.get("triggers", ()) if each["starts"])
     told = " ".join(link["text"] for link in result["chain"])
     yield from (_ended(fault) for fault in result["faults"] if fault not in told)
+
+
+def _started_by(trigger: dict[str, Any]) -> str:
+    """`web.socket starts it at the first client, and is armed: listens on tcp 0.0.0.0:80 (fd web).`"""
+    name, when = trigger["name"], STARTS_WHEN[trigger["kind"]]
+    if trigger["state"] != "up":
+        return _ended(f"{name} would start it {when}, but is {trigger['state']}: {trigger['text']}")
+    words = ", ".join(trigger["waits_for"])
+    return _ended(f"{name} starts it {when}, and is armed{': ' if words else ''}{words}")
 
 
 def _is_stop(link: dict[str, Any]) -> bool:

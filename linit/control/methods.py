@@ -60,9 +60,7 @@ def status(call: Call, params: dict[str, Any]) -> None:
     unit = call.unit(params["name"])
     supervisor = call.server.supervisor
     details = _with_words(call, records.details(call.engine, unit, call.now_s))
-    details["triggers"] = [
-        {**each, "waits_for": supervisor.trigger_words(each["name"])} for each in details["triggers"]
-    ]
+    details["triggers"] = _told_triggers(call, details["triggers"])
     call.answer({**details, "said": supervisor.status_text(unit.name), "usage": supervisor.usage(unit)})
 
 
@@ -70,7 +68,13 @@ def why(call: Call, params: dict[str, Any]) -> None:
     """Why a service is where it is, down to the root cause."""
     unit = call.unit(params["name"])
     record = records.service(call.engine, unit, call.now_s)
-    call.answer({**record, **explain.account(call.engine, unit.name, call.now_s), "wall_s": time.time()})
+    account = explain.account(call.engine, unit.name, call.now_s)
+    account["triggers"] = _told_triggers(call, account["triggers"])
+    call.answer({**record, **account, "wall_s": time.time()})
+
+
+def _told_triggers(call: Call, triggers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**each, "waits_for": call.server.supervisor.trigger_words(each["name"])} for each in triggers]
 
 
 def faults(call: Call, params: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from linit.engine.unit import Unit
 from linit.model.place import Fault
 from linit.model.reason import Reason, exit_words
 from linit.model.runlevel import wanted_for
-from linit.model.service import TRIGGERS, Command, CutEdge, Dependency, Health, ReadinessKind
+from linit.model.service import Command, CutEdge, Dependency, Health, ReadinessKind
 from linit.model.state import Role, UnitState
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def details(engine: Engine, unit: Unit, now_s: float) -> dict[str, Any]:
     return {
         **service(engine, unit, now_s),
         "place": str(definition.place),
+        "finished": unit.finished,
         "wish": {"text": str(unit.wish), "reason": reason(unit.wish, now_s)},
         "deadline_s": max(0.0, unit.deadline_s - now_s) if unit.deadline_s is not None else None,
         "last_exit": unit.last_exit_note or (exit_words(unit.last_exit) if unit.last_exit is not None else ""),
@@ -87,7 +88,7 @@ def details(engine: Engine, unit: Unit, now_s: float) -> dict[str, Any]:
         "health": health(definition.health),
         "watchdog_s": definition.watchdog_s,
         "enabled_as": list(wanted_for(definition)),
-        "triggers": [trigger(each) for each in _triggers(engine, unit.name)],
+        "triggers": [explain.trigger(each) for each in explain.triggers_of(engine, unit.name)],
     }
 
 
@@ -102,16 +103,6 @@ def health(check: Health | None) -> dict[str, Any] | None:
         "retries": check.retries,
         "grace_s": check.grace_s,
     }
-
-
-def trigger(unit: Unit) -> dict[str, Any]:
-    """What starts a service, as the `status` of that shows it. `starts`: not only kept open for it."""
-    return {"name": unit.name, "state": unit.state.value, "starts": unit.service.starts, "waits_for": []}
-
-
-def _triggers(engine: Engine, name: str) -> list[Unit]:
-    there = (engine.units.get(name + suffix) for suffix in TRIGGERS.values())
-    return [unit for unit in there if unit is not None and unit.service.activates == name]
 
 
 def command(value: Command | None) -> list[str]:

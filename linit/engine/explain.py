@@ -15,7 +15,7 @@ from linit.engine.edges import holds, waits
 from linit.engine.starting import CHECKS, SEARCHES
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
-from linit.model.service import EdgeKind, Kind, ReadinessKind, RestartPolicy
+from linit.model.service import TRIGGERS, EdgeKind, Kind, ReadinessKind, RestartPolicy
 from linit.model.state import Desired, Role, UnitState
 
 if TYPE_CHECKING:
@@ -159,12 +159,34 @@ def _step_words(unit: Unit) -> str:
 def account(engine: Engine, name: str, now_s: float) -> dict[str, Any]:
     """Everything that `why` tells of a unit, as of `now_s` (the engine's own time is that of the last event).
 
-    `chain`, `wishes` (who wants it, and who wants that), `faults` of its definition. Raises KeyError for a service
-    that does not exist.
+    `chain`, `wishes` (who wants it, and who wants that), `faults` of its definition, `triggers` (what starts it).
+    Raises KeyError for a service that does not exist.
     """
     links = chain(engine, name, now_s)
     faults = list(engine.units[name].service.broken_by)
-    return {"name": name, "now_s": now_s, "chain": links, "wishes": wishes(engine, name), "faults": faults}
+    found = [trigger(each) for each in triggers_of(engine, name)]
+    return {
+        "name": name, "now_s": now_s, "chain": links, "wishes": wishes(engine, name), "faults": faults,
+        "triggers": found,
+    }  # fmt: skip
+
+
+def triggers_of(engine: Engine, name: str) -> list[Unit]:
+    """The triggers of a service."""
+    there = (engine.units.get(name + suffix) for suffix in TRIGGERS.values())
+    return [unit for unit in there if unit is not None and unit.service.activates == name]
+
+
+def trigger(unit: Unit) -> dict[str, Any]:
+    """What starts a service. `starts`: not only kept open for it; `waits_for`: filled by who knows what."""
+    return {
+        "name": unit.name,
+        "kind": unit.service.kind.value,
+        "state": unit.state.value,
+        "text": str(unit.reason),
+        "starts": unit.service.starts,
+        "waits_for": [],
+    }
 
 
 def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[str, Any]]:
@@ -224,6 +246,7 @@ def _link(engine: Engine, unit: Unit, reason: Reason, now_s: float) -> dict[str,
         "kind": unit.service.kind.value,
         "state": unit.state.value,
         "desired": unit.desired.value,
+        "finished": unit.finished,
         "text": str(reason),
         "wish": str(unit.wish),
         "wish_reason": as_data(unit.wish),

@@ -137,6 +137,7 @@ def test_status_adds_what_is_defined_and_what_the_service_says_of_itself() -> No
         assert {key: record[key] for key in record if key not in brief and key != "wish"} == {
             "place": "services/web.yaml",
             "deadline_s": 40.0,
+            "finished": False,
             "last_exit": "",
             "run": ["/usr/sbin/web"],
             "readiness": "notify",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from linit.model.service import (
     Plan,
     Schedule,
     Service,
+    WatchedPath,
+    WatchKind,
 )
 
 from .control_world import Ran, World, runlevel, service, world
@@ -173,10 +176,45 @@ def test_why_does_not_say_that_it_is_over_of_what_is_started_again() -> None:
         here.supervisor.dispatch(Triggered("backup.timer", "every 1 h"))
         assert here.ctl("why", "backup").out == (
             "backup has been down for 0 s (since CLOCK): exited with status 0. "
-            "It should be up: started by backup.timer: every 1 h at CLOCK; "
+            "It ran: started by backup.timer: every 1 h at CLOCK; "
             "backup.timer is wanted by runlevel default (runlevels/default/backup.timer) since CLOCK; "
-            "default was asked for by the test at CLOCK.\n"
+            "default was asked for by the test at CLOCK. "
+            "backup.timer starts it by the clock, and is armed: next: Sun 2026-11-22 03:00 (in 5 h), last: not known.\n"
         )
+        assert here.ctl("status", "backup").out.splitlines()[2:5] == [
+            "  reason       exited with status 0",
+            "  it ran       started by backup.timer: every 1 h",
+            "  triggers     backup.timer (up): next: Sun 2026-11-22 03:00 (in 5 h), last: not known",
+        ]
+
+
+def test_why_says_what_would_start_what_was_never_started_and_whether_that_is_armed() -> None:
+    spool = service("mail", description="", watch=(WatchedPath("/spool", WatchKind.NOT_EMPTY, HERE),))
+    early = trigger("shop.socket", listen=(replace(SOCKET, on_demand=False),))
+    with world(*WEB, spool, trigger("mail.watch", watch=spool.watch), service("shop"), early) as here:
+        assert here.ctl("why", "web").out == (
+            "web is down: nothing has asked for it. "
+            "web.socket would start it at the first client, but is down: nothing has asked for it.\n"
+        )
+        booted(here).supervisor.exits["mail.watch"] = 1
+        here.ctl("start", "mail.watch")
+        here.start("shop.socket")
+        assert here.ctl("why", "web").out == (
+            "web is down: nothing has asked for it. "
+            "web.socket starts it at the first client, and is armed: listens on tcp 0.0.0.0:80 (fd web).\n"
+        )
+        assert here.ctl("why", "mail").out == (
+            "mail is down: nothing has asked for it. mail.watch would start it when one of its paths says so, "
+            "but is failed: could not be run: its address is taken.\n"
+        )
+        assert here.ctl("why", "shop").out == "shop is down: nothing has asked for it.\n"
+        assert json.loads(here.ctl("why", "web", "--json").out)["triggers"] == [
+            {
+                "name": "web.socket", "kind": "socket", "state": "up", "starts": True,
+                "text": "wanted by runlevel default (runlevels/default/web.socket)",
+                "waits_for": ["listens on tcp 0.0.0.0:80 (fd web)"],
+            }
+        ]  # fmt: skip
 
 
 def test_whoever_stops_a_service_is_told_what_may_start_it_again() -> None:

@@ -575,7 +575,7 @@ def test_down_because_it_ended_as_it_should(folder: Path) -> None:
     here = booted(folder, {"job": RUN}, "job", job=Behaviour(dies_after_s=3.0, death=0)).at(10)
     assert here.told("job") == (
         "job has been down for 6 s (since 12:00:03): exited with status 0. With restart: on_failure it is "
-        "not started again. It should be up: wanted by runlevel default (runlevels/default/job) since "
+        "not started again. It ran: wanted by runlevel default (runlevels/default/job) since "
         "12:00:00; default was asked for by the kernel command line at 12:00:00.\n"
     )
 
