@@ -27,6 +27,7 @@ from linit.planning.durations import Durations, failing
 from linit.planning.world import UnknownName
 
 SSH_SERVERS: Final = frozenset({"dropbear", "sshd", "tinysshd"})  # names of their programs
+HOW: Final = {Kind.SOCKET: "by clients", Kind.TIMER: "by the clock", Kind.WATCH: "by its paths"}
 SOFT: Final = frozenset({EdgeKind.WANT, EdgeKind.USE})
 
 
@@ -37,6 +38,15 @@ class Degraded:
     name: str
     kind: str
     on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unstarted:
+    """`name` is no longer started by `by`; `how`: what that was."""
+
+    name: str
+    by: str
+    how: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ class Impact:
     stops: tuple[str, ...]  # what needs it, nearest first
     let_go: tuple[str, ...]  # what only it had pulled in (stop_when_unneeded)
     degrades: tuple[Degraded, ...]
+    unstarted: tuple[Unstarted, ...]  # what sockets, clocks and watched paths among these start no more
     logins: tuple[Login, ...]
     needs: tuple[str, ...]  # what it is lost with: its own single points of failure
 
@@ -104,6 +115,7 @@ class Booted:
             stops,
             let_go,
             tuple(self._degraded(lost)),
+            tuple(self._unstarted(lost)),
             tuple(self._logins(name, lost)),
             tuple(sorted(self.dominators.get(name, ()))),
         )
@@ -144,6 +156,12 @@ class Booted:
             for edge in self._edges(owner):
                 if edge.kind in SOFT and edge.on in lost:
                     yield Degraded(owner, edge.kind.value, edge.on)
+
+    def _unstarted(self, lost: set[str]) -> Iterable[Unstarted]:
+        for name in sorted(lost & self.alive):
+            service = self.units[name].service
+            if service.starts and service.activates in self.units:
+                yield Unstarted(service.activates, name, HOW[service.kind])
 
     def _logins(self, name: str, lost: set[str]) -> Iterable[Login]:
         service = self.units[name].service

@@ -127,11 +127,12 @@ def impact(found: Impact) -> Iterator[str]:
     if not found.is_up:
         yield f"{found.name}: not up in this runlevel; nothing depends on it being up"
         return
-    yield f"{found.name}: {_count(found.stops)} stop with it"
+    yield f"{found.name}: {_count(found.stops)} {'stops' if len(found.stops) == 1 else 'stop'} with it"
     rows = [
         ("stops", _list(found.stops)),
         ("let go", ", ".join(found.let_go)),
         ("degrades", _list(f"{each.name} ({each.kind} {each.on})" for each in found.degrades)),
+        ("no longer started", ", ".join(f"{each.name} {each.how}" for each in found.unstarted)),
         ("logins", _list(f"{each.name} {'is lost' if each.is_lost else 'stays'}" for each in found.logins)),
         ("if it fails in a boot", _list(map(_login, found.logins))),
         ("is lost with", _list(found.needs)),

@@ -13,7 +13,7 @@ from linit.model.paths import Paths
 from linit.model.service import Kind, Plan
 from linit.model.state import UnitState
 from linit.planning import __main__ as planner
-from linit.planning import boot_plan, dot, dry_run, svg, world
+from linit.planning import boot_plan, dot, dry_run, svg, text, world
 from linit.planning.durations import Durations, failing
 from linit.planning.impact import Booted
 
@@ -90,6 +90,27 @@ def test_the_ways_to_log_in_are_also_those_that_begin_with_a_client(plan: Plan) 
 
 def test_a_socket_that_is_closed_takes_its_service_down(plan: Plan) -> None:
     assert Booted(plan, Durations()).impact("web.socket").stops == ("web", "old")
+
+
+@pytest.mark.parametrize(
+    ("name", "stops", "unstarted"),
+    [
+        ("sshd.socket", "0 services stop", "sshd by clients"),
+        ("backup.timer", "0 services stop", "backup by the clock"),
+        ("mail.watch", "0 services stop", "mail by its paths"),
+        ("web.socket", "2 services stop", ""),  # it starts nothing: it is opened early
+    ],
+)
+def test_the_impact_of_a_trigger_is_what_it_no_longer_starts(
+    folder: Path, name: str, stops: str, unstarted: str
+) -> None:
+    (folder / "services/mail.yaml").write_text("run: [/bin/sh]\nwatch: {not_empty: /spool}\n")
+    (folder / "runlevels/default/mail").touch()
+    booted = Booted(compiler.build(compiler.Place(Paths.user(str(folder)))), Durations())
+    lines = list(text.impact(booted.impact(name)))
+    assert lines[0] == f"{name}: {stops} with it"
+    told = [line.removeprefix("  no longer started").strip() for line in lines if line.startswith("  no longer")]
+    assert told == ([unstarted] if unstarted else [])
 
 
 def test_a_dry_run_tells_of_triggers_as_of_services(plan: Plan) -> None:
