@@ -32,9 +32,9 @@ def folder(tmp_path: Path) -> Path:
     """A user's folder in which all of these are enabled but keys."""
     (tmp_path / "services").mkdir()
     (tmp_path / "runlevels/default").mkdir(parents=True)
-    for name, text in SERVICES.items():
-        run = "" if "run:" in text else "run: [/bin/sh]\n"
-        (tmp_path / "services" / f"{name}.yaml").write_text(f"{run}{text}\n")
+    for name, written in SERVICES.items():
+        run = "" if "run:" in written else "run: [/bin/sh]\n"
+        (tmp_path / "services" / f"{name}.yaml").write_text(f"{run}{written}\n")
         if name != "keys":
             (tmp_path / "runlevels/default" / name).touch()
     return tmp_path
