@@ -59,7 +59,8 @@ COMMANDS: Final = {
         "Show what a boot of [RUNLEVEL] (default) with the definitions on disk would do: what starts when, after\n"
         "what, and on which path the time goes. Starts take as long as measured on the boots that are recorded (the\n"
         "median), else as in this boot; unknown ones 0.1 s (--assume SECONDS). --durations FILE: as in FILE (linitctl\n"
-        "report --json). --diff: what changes against the plan in use. --root DIR: for another machine's image.",
+        "report --json). Conditions (`when`) come out as on the last of these boots, else as met,\n"
+        "which is told. --diff: what changes against the plan in use. --root DIR: for another machine's image.",
         "linitctl boot-plan",
         "linitctl boot-plan --diff",
     ),

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 from linit import compiler, program
@@ -19,7 +19,7 @@ from linit.model.paths import Paths
 from linit.model.runlevel import DEFAULT_RUNLEVEL, with_a_runlevel
 from linit.model.service import Plan
 from linit.plan import codec
-from linit.planning import boot_plan, dry_run, durations, measured, text
+from linit.planning import boot_plan, conditions, dry_run, durations, measured, text
 from linit.planning.durations import ASSUMED_S, Durations, DurationsError
 from linit.planning.impact import Booted
 from linit.planning.world import UnknownName
@@ -104,14 +104,16 @@ def _place(options: argparse.Namespace) -> compiler.Place:
 
 
 def _durations(options: argparse.Namespace) -> Durations:
-    """Given by hand, measured on the machine that is meant (and remembered, if it is this one), or reported."""
+    """Given by hand, measured on the machine that is meant (and remembered, if it is this one), or reported; and how
+    conditions came out there."""
     given: dict[str, float] = {}
     for path in options.durations:
         given |= durations.load(path)
     place = _place(options)
     found = measured.of(place.root + place.paths.log, "" if place.root else place.paths.state)
     reported = durations.load(options.report) if options.report else {}
-    return durations.joined(given, found, reported, options.assume)
+    known = durations.joined(given, found, reported, options.assume)
+    return replace(known, conditions=conditions.of(place.root + place.paths.log))
 
 
 def _plan_in_use(place: compiler.Place, asked: str) -> tuple[Plan, str]:

@@ -40,6 +40,8 @@ class Planned:
     after: str = ""
     edge: str = ""  # the kind of that dependency, or "idle"
     why: str = ""  # what is wrong, if it did not come up
+    conditions: tuple[str, ...] = ()  # of its `when`, where it came so far that they are looked at
+    conditions_from: str = ""  # recorded | assumed: these are taken as met
     is_critical: bool = False
 
 
@@ -99,6 +101,10 @@ def _noted(machine: Simulator, durations: Durations) -> dict[str, Planned]:
         planned.outcome = unit.state.value
         is_known = planned.name in durations.known_s
         planned.duration = "none" if not steps(unit.service) else "known" if is_known else "assumed"
+        if unit.service.when and planned.starts_s is not None:
+            planned.conditions = tuple(map(str, unit.service.when))
+            is_assumed = durations.conditions.unmet(unit.service) is None
+            planned.conditions_from = "assumed" if is_assumed else "recorded"
         if unit.state is not UnitState.UP:
             planned.why = explain.chain(machine.engine, planned.name)[0]["text"]
     return {name: each for name, each in found.items() if not _is_a_foreign_failure(machine, each)}

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from linit.engine.simulator import SPAWN_S, Behaviour
 from linit.model.service import Kind, ReadinessKind, Service
+from linit.planning.conditions import Conditions
 from linit.planning.measured import Measured
 
 ASSUMED_S: Final = 0.1  # of a start that nobody has measured
@@ -36,13 +37,15 @@ class Origin(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Durations:
     """Seconds from the first step of a start until the service is up, by name. `origins`: of those that are known and
-    not given by hand. `boots`: so many were measured. `problem`: why there are no better ones."""
+    not given by hand. `boots`: so many were measured. `problem`: why there are no better ones. `conditions`: what is
+    known of those of a service."""
 
     known_s: Mapping[str, float] = field(default_factory=dict)
     assumed_s: float = ASSUMED_S
     origins: Mapping[str, Origin] = field(default_factory=dict)
     boots: int = 0
     problem: str = ""
+    conditions: Conditions = field(default_factory=Conditions)
 
     def origin(self, name: str) -> Origin:
         """Where that of a service is from."""
@@ -55,9 +58,10 @@ class Durations:
     def behaviour(self, service: Service) -> Behaviour:
         """Processes of `service` that are up after this time. Its commands share the time evenly."""
         count = steps(service)
+        condition = (self.conditions.unmet(service) or "") if service.when else ""
         if not count:
-            return Behaviour()
-        return Behaviour(takes_s=max(self.of(service.name) / count - SPAWN_S, 0.0))
+            return Behaviour(condition=condition)
+        return Behaviour(takes_s=max(self.of(service.name) / count - SPAWN_S, 0.0), condition=condition)
 
 
 def joined(

@@ -36,6 +36,7 @@ def boot_plan(plan: BootPlan, durations: Durations) -> Iterator[str]:
     yield f"durations: {durations_used([each.name for each in shown if each.duration != 'none'], durations)}"
     if durations.problem:
         yield f"recordings: {durations.problem}"
+    yield from _conditions(shown)
     yield ""
     header = ("WAVE", "STARTS", "UP", "TAKES", "", "SERVICE", "AFTER")
     yield from columns([header, *(_planned(each) for each in shown if each.starts_s is not None)])
@@ -44,6 +45,17 @@ def boot_plan(plan: BootPlan, durations: Durations) -> Iterator[str]:
     failed = [f"{each.name}: {each.outcome}: {each.why}" for each in shown if each.outcome != "up"]
     if failed:
         yield from ("", "not up:", *(f"  {line}" for line in failed))
+
+
+def _conditions(shown: Iterable[Planned]) -> Iterator[str]:
+    """How they come out: as on the last boot, or, where that does not know them, as met."""
+    asked = [each for each in shown if each.conditions]
+    recorded = [each.name for each in asked if each.conditions_from == "recorded"]
+    if recorded:
+        yield f"conditions as on the last boot: {', '.join(recorded)}"
+    for each in asked:
+        if each.conditions_from == "assumed":
+            yield f"condition taken as met: {each.name}: {', '.join(each.conditions)}"
 
 
 def durations_used(names: Iterable[str], durations: Durations) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +108,11 @@ def test_the_plan_is_told_as_waves(folder: Path, capsys: pytest.CaptureFixture[s
     )
 
 
-def record_boot(folder: Path, **seconds: float) -> None:
-    """A recorded boot of the plan in `folder` in which these starts took so long."""
+def record_boot(folder: Path, unmet: Mapping[str, str] | None = None, **seconds: float) -> None:
+    """A recorded boot of the plan in `folder` in which these starts took so long, and these conditions were not met."""
     boot = world.of(codec.load(str(folder / "run/plan.msgpack")), Durations(seconds))
+    for name, text in (unmet or {}).items():
+        boot.behaviours[name] = replace(boot.behaviour(name), condition=text)
     source, to = Recorder(boot.engine, 0.0), Ring(str(folder / "log"))
     boot.on_event = lambda boot, event: source.note(event, boot.now_s)
     world.begin(boot)
@@ -192,6 +196,43 @@ def test_recordings_that_may_not_be_read_are_named_and_the_report_is_used(
         "durations: 1 as linit reports of this boot, 1 assumed to be 0.10 s (?)",
         f"recordings: {folder}/log/record: cannot be read (Not a directory)",
     ]
+
+
+def plan_of(folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
+    """What is told of the boot."""
+    capsys.readouterr()
+    assert planner.main(["boot-plan", "--user", str(folder), *options]) == planner.OK
+    return capsys.readouterr().out.splitlines()
+
+
+def test_conditions_are_taken_as_met_and_the_plan_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody has recorded a boot: what was true on this machine at another time is no better guess."""
+    (folder / "services/web.yaml").write_text("run: [/bin/sh]\nwhen: [{path: /x}, {first_boot: false}]\n")
+    assert plan_of(folder, capsys)[1:3] == [
+        "durations: 1 assumed to be 0.10 s (?)",
+        "condition taken as met: web: path /x, not first_boot",
+    ]
+
+
+def test_conditions_come_out_as_on_the_last_boot(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only those that the definition still has. What is to run at the first boot only does not run at the next."""
+    sh = "run: [/bin/sh]\n"
+    (folder / "services/web.yaml").write_text(f"{sh}when: {{path: /x}}\n")
+    (folder / "services/db.yaml").write_text(f"{sh}when: {{first_boot: false}}\n")
+    (folder / "services/mail.yaml").write_text(f"{sh}when: {{first_boot: true}}\n")
+    for name in ("db", "mail"):
+        (folder / "runlevels/default" / name).touch()
+    compiler.main(["compile", "--user", str(folder)])
+    record_boot(folder, unmet={"web": "path /x does not exist", "db": "this is the first boot"})
+    lines = plan_of(folder, capsys)
+    assert lines[2:4] == ["conditions as on the last boot: mail, web", "condition taken as met: db: not first_boot"]
+    assert lines[lines.index("not up:") :] == [
+        "not up:",
+        "  mail: down: a condition is not met: this is not the first boot",
+        "  web: down: a condition is not met: path /x does not exist",
+    ]
+    (folder / "services/web.yaml").write_text(f"{sh}when: {{path: /y}}\n")
+    assert "condition taken as met: web: path /y" in plan_of(folder, capsys)
 
 
 def test_a_definition_that_changed_shows_in_the_difference(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
