@@ -1,7 +1,7 @@
 """What runs for each service? Its commands are spawned and signalled here, and their ends become events.
 
-Everything that is left of a service when its commands have ended is found by its cgroup, else by its sessions and the
-mark that its processes bear. Only then, and after a kill, does anybody look: a service that runs costs nothing.
+Everything that is left of a service when its commands have ended is found by its cgroup, else by its kin. Only then,
+and after a kill, does anybody look: a service that runs costs nothing.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from linit.engine.effects import Signal, To
 from linit.engine.events import Emptied, Event, Exited, Spawned, SpawnFailed
 from linit.model.reason import exit_words
 from linit.model.service import Limits
 from linit.model.state import Role
-from linit.runtime import sessions, strays
+from linit.runtime import sessions
 from linit.runtime.cgroups import FOLDER, Cgroups, cgroup_of
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Handle, Loop
@@ -27,6 +27,9 @@ from linit.runtime.out_of_memory import exit_note as note_of
 from linit.runtime.processes import Owner, Processes
 from linit.runtime.rooms import Rooms
 from linit.runtime.spawn import Launch
+
+if TYPE_CHECKING:
+    from linit.runtime.kin import Kin
 
 # After a kill without cgroups, nobody says when the last process is gone if it was not ours to reap.
 LOOK_AGAIN_S: Final = 0.01
@@ -44,10 +47,8 @@ class _Group:
 
     children: dict[int, Role | None] = field(default_factory=dict)  # by pid; None: a probe, or a former main process
     mains: set[int] = field(default_factory=set)  # those that are or were the main process
-    opened: dict[int, int] = field(default_factory=dict)  # the sessions of those that were adopted, by pid
-    sessions: set[int] = field(default_factory=set)  # of those spawned without a cgroup; process groups, too
     told_main_s: float = 0.0  # when its main process was last sent a signal
-    mark: str = ""  # what these bear in their environment
+    kin: Kin | None = None  # of those spawned without a cgroup
     cgroup: str = ""  # its directory, "" if there is none
     room: str = ""  # what its commands share unseen, "" if nothing
     limits: Limits = NO_LIMITS
@@ -59,14 +60,22 @@ class _Group:
 
 
 class Members:
-    """The processes of all services, by service name. `report` takes the events; `rooms` is a folder for rooms.
+    """The processes of all services, by service name. `report` takes the events; `rooms` is a folder for rooms, `proc`
+    that in which processes tell whose they are.
 
     `before_end(name, pid, status)`: a main process has ended, which is not reported yet. What it said is heard now, or
     another one takes its place; the answer is what it said of its failure, "" if nothing.
     """
 
     def __init__(
-        self, loop: Loop, processes: Processes, cgroup_root: str, report: Callable[[Event], None], rooms: str = ""
+        self,
+        loop: Loop,
+        processes: Processes,
+        cgroup_root: str,
+        report: Callable[[Event], None],
+        rooms: str = "",
+        *,
+        proc: str = "/proc",
     ) -> None:
         self.report = report
         self.before_end: Callable[[str, int, int], str] = lambda _name, _pid, _status: ""
@@ -74,8 +83,9 @@ class Members:
         self._processes = processes
         self._cgroups = Cgroups(cgroup_root, loop, self._check)
         self._rooms = Rooms(rooms, processes)
+        self._proc = proc
         self._groups: dict[str, _Group] = {}
-        self._unsettled: set[str] = set()  # owe Emptied, or have sessions without our child at their head
+        self._unsettled: set[str] = set()  # owe Emptied, or have kin of which no child of ours is left
         processes.after_reap(self._look_at_unsettled)
 
     # -- commands
@@ -98,8 +108,10 @@ class Members:
         group.cgroup = cgroup or group.cgroup
         made = launch(cgroup)
         if not cgroup:
-            group.mark = group.mark or strays.new_mark()
-            made = replace(made, environment={**made.environment, strays.VARIABLE: group.mark})
+            from linit.runtime.kin import Kin  # on PID 1 hardly ever
+
+            group.kin = group.kin or Kin(self._processes, group.children, group.mains, self._loop.time, proc=self._proc)
+            made = group.kin.marked(made)
         if made.execution.private_tmp or made.execution.private_network:
             group.room = group.room or self._rooms.new(name)
             made = replace(made, room=group.room)
@@ -110,8 +122,8 @@ class Members:
             group.children[pid] = role
             if role is Role.MAIN:
                 group.mains.add(pid)
-            if not cgroup:
-                group.sessions.add(pid)
+            if group.kin and not cgroup:
+                group.kin.born(pid)
         return pid
 
     def adopt(self, name: str, pid: int) -> bool:
@@ -127,8 +139,8 @@ class Members:
             group.children[other] = None if role is Role.MAIN else role
         group.children[pid] = Role.MAIN
         group.mains.add(pid)
-        if group.mark:
-            group.opened[pid] = sessions.session_of(pid)
+        if group.kin:
+            group.kin.adopted(pid)
         return True
 
     # -- who is there
@@ -150,9 +162,9 @@ class Members:
         found = set(group.children)
         if group.cgroup:
             found.update(self._cgroups.pids(group.cgroup))
-        if wanted := self._sessions(group):
+        if group.kin:
             with contextlib.suppress(OSError):
-                found.update(sessions.members(wanted))
+                found.update(group.kin.pids())
         return sorted(found)
 
     def others(self, name: str) -> list[int]:
@@ -174,9 +186,7 @@ class Members:
             return True
         if group.cgroup and pid in self._cgroups.pids(group.cgroup):
             return True
-        if not group.mark:
-            return False
-        return sessions.session_of(pid) in self._sessions(group) or strays.bears(pid, group.mark)
+        return group.kin is not None and group.kin.has(pid)
 
     def is_nobodys(self, pid: int) -> bool:
         """Is it an orphan of which nothing tells whose it was?"""
@@ -190,9 +200,9 @@ class Members:
         inside = f"{cgroup_of(pid)}/"
         session = sessions.session_of(pid)
         for name, group in self._groups.items():
-            if not family.isdisjoint(group.children) or session in group.sessions:
+            if not family.isdisjoint(group.children):
                 return name
-            if group.mark and strays.bears(pid, group.mark):
+            if group.kin and (group.kin.is_known(family, session) or group.kin.bears(pid)):
                 return name
             if group.cgroup and f"/{FOLDER}/{name}/" in inside:
                 return name
@@ -205,8 +215,7 @@ class Members:
             return True
         if group.children or (group.cgroup and self._cgroups.is_populated(group.cgroup)):
             return False
-        _forget_ended_sessions(group)
-        return not (group.sessions or self._strays(group))
+        return group.kin is None or group.kin.is_over()
 
     # -- signals
 
@@ -226,7 +235,8 @@ class Members:
             process_groups: set[int] = {pid for pid in pids if wanted is Role.RELOAD and _leads(pid)}
         else:
             # Our own children by pid, too: one forked just now has not entered its cgroup or session yet.
-            process_groups = {one for one in self._sessions(group) if one not in group.children or _leads(one)}
+            theirs = group.kin.numbers() if group.kin else set()
+            process_groups = {one for one in theirs if one not in group.children or _leads(one)}
             pids = {pid for pid in group.children if _process_group(pid) not in process_groups}
             if group.cgroup:
                 pids |= set(self._cgroups.pids(group.cgroup))
@@ -248,7 +258,6 @@ class Members:
         """
         group = self._groups.setdefault(name, _Group())
         group.is_killed = True
-        group.look_delay_s = LOOK_AGAIN_S
         self._owe(name, group)
         self._kill(group)
         self._check(name)
@@ -257,29 +266,8 @@ class Members:
         _kill(group.children, signal.SIGKILL)
         if group.cgroup:
             self._cgroups.kill(group.cgroup)
-        wanted = self._sessions(group)
-        if wanted and not sessions.kill(wanted):
-            # What is left, if anything, are zombies whose parents, gone to other sessions, do not reap them.
-            group.sessions &= group.children.keys()
-
-    def _sessions(self, group: _Group) -> set[int]:
-        """The sessions and process groups that its processes are in where there is no cgroup.
-
-        Those that its main process or an orphan opened are looked for each time, as nobody tells when they end: a
-        number that is free again may soon be somebody else's.
-        """
-        if not group.mark:
-            return group.sessions
-        opened = {sessions.session_of(pid) for pid in group.mains}
-        return (group.sessions | opened | self._strays(group)) - {0, os.getsid(0)}
-
-    def _strays(self, group: _Group) -> set[int]:
-        """The sessions and process groups of those that have left theirs, and whose parents have ended."""
-        if not group.mark:
-            return set()
-        orphans = (pid for pid in self._processes.orphans() if strays.bears(pid, group.mark))
-        found = [stat for pid in orphans if (stat := sessions.stat(pid)) is not None and stat.is_alive]
-        return {stat.group for stat in found} | {stat.session for stat in found if sessions.exists(stat.session)}
+        if group.kin:
+            group.kin.kill()
 
     # -- ends
 
@@ -324,19 +312,12 @@ class Members:
     def _drop(self, name: str, group: _Group, pid: int) -> None:
         group.children.pop(pid, None)
         group.mains.discard(pid)
-        session = group.opened.pop(pid, 0)
-        if session not in (0, os.getsid(0)) and sessions.exists(session):
-            # Who is left in it may have written a title over the mark; the number is theirs as long as they are there.
-            group.sessions.add(session)
+        if group.kin and group.kin.ended(pid):
             self._unsettled.add(name)
-        if pid in group.sessions:
-            if sessions.exists(pid):
-                self._unsettled.add(name)  # its number is not used again while others are in the group
-            else:
-                group.sessions.discard(pid)
 
     def _owe(self, name: str, group: _Group) -> None:
         group.owes_emptied = True
+        group.look_delay_s = LOOK_AGAIN_S
         self._unsettled.add(name)
         if group.cgroup and (group.is_killed or not group.children):
             with contextlib.suppress(OSError):  # no descriptor left, or the cgroup is gone: each reaping looks
@@ -359,16 +340,25 @@ class Members:
             if group.owes_emptied:
                 group.owes_emptied = group.is_killed = False
                 self.report(Emptied(name))
-        elif group.is_killed and self._sessions(group) - group.children.keys() and group.looks_again is None:
+        elif group.looks_again is None and group.kin and self._may_end_unheard(group, group.kin):
             when = self._loop.time() + group.look_delay_s
-            group.looks_again = self._loop.call_at(when, self._kill_again, name)
+            group.looks_again = self._loop.call_at(when, self._look_again, name)
 
-    def _kill_again(self, name: str) -> None:
-        """Without cgroups a process may fork while we read /proc, and the end of another's child is not told."""
-        group = self._groups[name]
+    @staticmethod
+    def _may_end_unheard(group: _Group, kin: Kin) -> bool:
+        """Nobody tells whose an orphan is, nor of the end of others' children, which may fork while they are killed."""
+        if group.is_killed:
+            return bool(kin.is_untold or kin.numbers() - group.children.keys())
+        return kin.is_untold and not group.children
+
+    def _look_again(self, name: str) -> None:
+        group = self._groups.get(name)
+        if group is None:
+            return
         group.looks_again = None
         group.look_delay_s = min(2 * group.look_delay_s, LOOK_AGAIN_MAX_S)
-        self._kill(group)
+        if group.is_killed:
+            self._kill(group)
         self._check(name)
 
 
@@ -426,11 +416,6 @@ class _Probe:
     def failed(self, pid: int, text: str) -> None:
         self.members.probe_ended(self.name, pid)
         self.owner.failed(pid, text)
-
-
-def _forget_ended_sessions(group: _Group) -> None:
-    """A number that is free again may soon be somebody else's."""
-    group.sessions = {one for one in group.sessions if one in group.children or sessions.exists(one)}
 
 
 def _leads(pid: int) -> bool:

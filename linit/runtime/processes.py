@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from linit.runtime import sessions, strays
+from linit.runtime import sessions
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Loop
 from linit.runtime.reap import Signals, reap_all
@@ -79,8 +79,12 @@ class Processes:
         """Hear of the end of a process that somebody else started; False if there is no such process.
 
         An orphan is our child, and so is reaped by us. Of others only their end is told, unless they become orphans.
+        Who is told of one that was adopted before is the new guardian alone.
         """
         if pid in self._children:
+            known = self._children[pid]
+            if known.guardian is not None:
+                known.owner = known.guardian = guardian
             return True
         try:
             pidfd = os.pidfd_open(pid)
@@ -96,7 +100,7 @@ class Processes:
 
     def orphans(self) -> list[int]:
         """Our children that nobody here owns: what services left behind."""
-        return [pid for pid in strays.children() if pid not in self._children]
+        return [pid for pid in sessions.children(os.getpid()) if pid not in self._children]
 
     def after_reap(self, callback: Callable[[], None]) -> None:
         """Call back after each round of reaping, when all owners have been told."""

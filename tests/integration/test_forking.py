@@ -204,16 +204,18 @@ def test_its_readiness_counts_from_the_daemon_on(place: list[str], linit: Runnin
 
 
 def test_what_a_plain_service_leaves_in_another_session_is_part_of_it(
-    place: list[str], linit: Running, daemon: Daemon, request: pytest.FixtureRequest
+    place: list[str], linit: Running, daemon: Daemon
 ) -> None:
     """Not only of kind forking: the end of a main process is told with what is left of the service."""
-    if request.node.callspec.params["place"] == "sessions":
-        known = "without cgroups, about one time in ten, the worker outlives its KILL: a fault of linit's"
-        request.applymarker(pytest.mark.xfail(reason=known, strict=False))
     foreground = DAEMON.replace("os.setsid()\n", "").replace("if os.fork():\n    os._exit(0)\n", "")
-    run = [*PYTHON, foreground, str(daemon.folder), WORKER + "os._exit(0)"]
-    linit.define("plain", run=run, restart="never", stop_timeout="500ms")
+    # It ends when its worker has closed its end of a pipe: by then the worker ignores TERM, and has written its pid.
+    settled = WORKER.replace("    while True", "    os.close(far_end)\n    while True")
+    worker_and_end = f"end, far_end = os.pipe()\n{settled}os.close(far_end)\nos.read(end, 1)\nos._exit(0)"
+    linit.define(
+        "plain", run=[*PYTHON, foreground, str(daemon.folder), worker_and_end], restart="never", stop_timeout="500ms"
+    )
     linit.boot(*place)
     worker = daemon.wait_for("worker")
     linit.wait(lambda: linit.states["plain"] in ("down", "failed"), "its end")
-    linit.ask_until(lambda: not is_alive(worker), "the end of a process that was killed")  # the kernel takes a moment
+    assert not is_alive(worker)
+    assert any(name == "plain" and text.startswith("ignored TERM for 0.5") for name, text in linit.told)
