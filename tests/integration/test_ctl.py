@@ -273,9 +273,9 @@ def test_a_need_that_would_never_come_true_is_refused_and_the_script_goes_on(lin
     linit.define("web", kind="oneshot", script=f"{as_command()} need db || echo status $?")
     linit.boot()
     assert ctl(linit, "start", "web").status == 0
-    linit.ask_until(lambda: "status 6" in linit.log("web"), "the last line in the log")
-    said = ctl(linit, "logs", "web").out
-    assert "web would wait for db (need); db needs web (" in said
+    linit.ask_until(lambda: "status 6" in linit.log("web"), "its end in the log")
+    refusal = "web would wait for db (need); db needs web ("
+    linit.ask_until(lambda: refusal in ctl(linit, "logs", "web").out, "the refusal in the log")  # by another pipe
     assert state(linit, "db") == "down"
 
 
