@@ -147,11 +147,11 @@ class Boot:
         """Its main process is killed, now. It respawns as its definition says; after `fail` it cannot."""
         self._runs(name)
         self.run()
-        main = next((p for p in self.world.processes.values() if p.name == name and p.role is Role.MAIN), None)
+        main = self.world.main_of(name)
         if main is None:
             raise ValueError(f"{name} has no process that could crash: {self.why(name)}")
         del self.world.processes[main.pid]
-        left = any(process.name == name for process in self.world.processes.values())
+        left = self.world.is_populated(name)
         self.world.tell(events.Exited(name, Role.MAIN, signal, left))
         world.settle(self.world)
 

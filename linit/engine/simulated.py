@@ -6,6 +6,7 @@ triggers. PID 1 never loads this module.
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -56,6 +57,27 @@ class Process:
     name: str
     role: Role | None
     run_at_s: float | None = None
+
+
+class Population(UserDict[int, Process]):
+    """All processes by pid, and those of each service."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, dict[int, Process]] = {}
+        super().__init__()
+
+    def __setitem__(self, pid: int, process: Process) -> None:
+        super().__setitem__(pid, process)
+        self._by_name.setdefault(process.name, {})[pid] = process
+
+    def __delitem__(self, pid: int) -> None:
+        own = self._by_name[self.data[pid].name]
+        super().__delitem__(pid)
+        del own[pid]
+
+    def of(self, name: str) -> tuple[Process, ...]:
+        """Those of a service, the oldest first."""
+        return tuple(self._by_name.get(name, {}).values())
 
 
 class Attended:
@@ -132,7 +154,7 @@ class Attended:
     def _find_main(self, name: str) -> None:
         behaviour = self._world.behaviour(name)
         processes = self._world.processes
-        daemon = next((each for each in processes.values() if each.name == name and each.role is None), None)
+        daemon = next((each for each in processes.of(name) if each.role is None), None)
 
         def found() -> events.Event | None:
             if behaviour.no_main or daemon is None or daemon.pid not in processes:

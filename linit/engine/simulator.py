@@ -16,7 +16,7 @@ from typing import Final
 
 from linit.engine import effects, events
 from linit.engine.engine import Engine
-from linit.engine.simulated import FAILURE, SPAWN_S, Attended, Behaviour, Process
+from linit.engine.simulated import FAILURE, SPAWN_S, Attended, Behaviour, Population, Process
 from linit.model.service import Kind, Plan, Service
 from linit.model.state import Outcome, Role, UnitState
 
@@ -40,7 +40,7 @@ class Simulator:
     finished: list[effects.AllDown] = field(default_factory=list)
     engine: Engine = field(init=False)
     attended: Attended = field(init=False)
-    processes: dict[int, Process] = field(default_factory=dict)
+    processes: Population = field(default_factory=Population)
     handled: int = 0
     keep_trace: bool = True
     last_effects: tuple[effects.Effect, ...] = ()
@@ -103,7 +103,7 @@ class Simulator:
 
     def _newest(self, caller: str) -> Process | None:
         """The process of a service that asks for things: its newest."""
-        found = [process for process in self.processes.values() if process.name == caller and process.role]
+        found = [process for process in self.processes.of(caller) if process.role]
         return found[-1] if found else None
 
     def load(self, plan: Plan, *, start_enabled: bool = True, by: str = "tester") -> int:
@@ -134,7 +134,7 @@ class Simulator:
 
     def end(self, name: str, status: int) -> None:
         """All processes of a service end now, whoever or whatever ended them: also those that could not be killed."""
-        for process in [each for each in self.processes.values() if each.name == name]:
+        for process in self.processes.of(name):
             event = self.exit(process, status)
             if event is not None:
                 self.tell(event)
@@ -288,7 +288,7 @@ class Simulator:
 
     def main_of(self, name: str) -> Process | None:
         """The main process of a service."""
-        return next((each for each in self.processes.values() if each.name == name and each.role is Role.MAIN), None)
+        return next((each for each in self.processes.of(name) if each.role is Role.MAIN), None)
 
     def go_to_background(self, process: Process, status: int) -> events.Event | None:
         """The command of a forking service ends; with success, a daemon of it remains."""
@@ -308,8 +308,8 @@ class Simulator:
         if number != signal.SIGKILL and behaviour.ignores_term:
             return
         delay_s = SPAWN_S if number == signal.SIGKILL else behaviour.stop_s
-        for process in list(self.processes.values()):
-            if process.name == name and only in (None, process.role):
+        for process in self.processes.of(name):
+            if only in (None, process.role):
                 self.after(delay_s, lambda process=process: self.exit(process, number))  # type: ignore[misc]
 
     def exit(self, process: Process, status: int) -> events.Event | None:
@@ -328,7 +328,7 @@ class Simulator:
 
     def is_populated(self, name: str) -> bool:
         """Is a process of the service left?"""
-        return any(process.name == name for process in self.processes.values())
+        return bool(self.processes.of(name))
 
 
 WELL_BEHAVED: Final = Behaviour()

@@ -65,7 +65,7 @@ class Resumed(Simulator):
 
     def _let_end(self, unit: Unit) -> None:
         """Its processes have been told to end."""
-        for process in [each for each in self.processes.values() if each.name == unit.name]:
+        for process in self.processes.of(unit.name):
             stop_s = self.behaviour(unit.name).stop_s
             self.after(stop_s, lambda process=process: self.exit(process, 0))  # type: ignore[misc]
 

@@ -8,9 +8,10 @@ import pytest
 
 from linit.engine import events
 from linit.engine.events import TimerKind, Verb
+from linit.engine.simulated import Population, Process
 from linit.engine.simulator import Behaviour
 from linit.model.service import StopStep
-from linit.model.state import Finish, Outcome, UnitState
+from linit.model.state import Finish, Outcome, Role, UnitState
 from tests.simulation.graphs import RUN
 from tests.simulation.worlds import answer, pid_of_main, reason, started, text, told, world
 
@@ -229,3 +230,15 @@ def test_no_time_is_won_before_the_stop_has_begun_or_after_sigkill() -> None:
     machine.run()
     assert machine.state("db") is FAILED
     assert machine.now_s < 30.0
+
+
+def test_a_signal_reaches_the_processes_of_one_service_whatever_else_runs() -> None:
+    """They are found by the service: a boot and a shutdown of ten thousand cost ten times those of one thousand."""
+    processes = Population()
+    for pid, name in enumerate(("web", "db", "web"), 100):
+        processes[pid] = Process(pid, name, Role.MAIN)
+    assert [each.pid for each in processes.of("web")] == [100, 102]
+    assert processes.pop(100, None) == Process(100, "web", Role.MAIN)
+    del processes[102]
+    assert (processes.of("web"), processes.of("mail"), list(processes)) == ((), (), [101])
+    assert processes.pop(100, None) is None
