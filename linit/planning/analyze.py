@@ -89,7 +89,10 @@ def _read(options: argparse.Namespace, word: str) -> Course:
 def _told(recording: Recording, now_s: float | None) -> Course:
     for line in text.remarks(recording):
         print(f"linitctl: {line}", file=sys.stderr)
-    return boot_course.of(recording, now_s)
+    course = boot_course.of(recording, now_s)
+    if course.note:
+        print(f"linitctl: {course.note}", file=sys.stderr)
+    return course
 
 
 def _head(course: Course) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Final
 from linit.engine.effects import BootFinished, Spawn, Transition
 from linit.engine.engine import Engine
 from linit.engine.events import Request, Verb
+from linit.engine.unit import Unit
 from linit.model.service import EDGE_WORDS, EdgeKind, Kind, Service
 from linit.model.state import UnitState
 from linit.planning.world import NAMING_KINDS
@@ -122,6 +123,7 @@ class Course:
     load: tuple[Slice, ...]
     cpus: int  # 0: not known
     learned: Mapping[str, tuple[str, ...]]  # service -> what it needs, found out at run time
+    note: str = ""  # what is missing, if the beginning of the recording is
 
     @property
     def is_machine(self) -> bool:
@@ -146,10 +148,10 @@ class Course:
 def of(recording: Recording, now_s: float | None = None) -> Course:
     """The first boot in a recording. `now_s`, on the engine's clock: the present, if that linit still runs.
 
-    Raises CourseError, and RecordingError for a state that cannot be restored.
+    Where its beginning is no longer kept, what the state of the engine tells that stands in its place: when the last
+    start of each service began, and how long it took. Raises CourseError, and RecordingError for a state that cannot be
+    restored.
     """
-    if recording.dropped:
-        raise CourseError(f"{recording.path}: its beginning, {recording.dropped} events, is no longer kept")
     return _Reader(recording).course(now_s)
 
 
@@ -170,7 +172,9 @@ class _Reader:
 
     def course(self, now_s: float | None) -> Course:
         """Read it all."""
-        ends_s = 0.0
+        ends_s, note = 0.0, ""
+        if self._recording.dropped:
+            ends_s, note = self._resume()
         while self._finished is None and (step := self._stepper.forward()) is not None:
             ends_s = step.entry.at_s - self._origin_s
             self._take(step)
@@ -205,7 +209,52 @@ class _Reader:
             tuple(_slices(loads, self._origin_s, ends_s, Mark.KERNEL in self._recording.marks)),
             loads[-1].cpus if loads else 0,
             learned,
+            note,
         )
+
+    def _resume(self) -> tuple[float, str]:
+        """What the state tells of the boot before it: when that ended, and what it does not tell."""
+        engine, start = self._stepper.engine, self._recording.starts[0]
+        top = engine.units.get(engine.runlevel)
+        is_over = engine.boot_state == "running"
+        if top is None or engine.boot_state == "stopping" or (is_over and top.state is not UnitState.UP):
+            lacks = f"its beginning, {self._recording.dropped} events, is no longer kept"
+            raise CourseError(f"{self._recording.path}: {lacks}, and nothing tells any more how the boot went")
+        self._runlevel = engine.runlevel
+        reached_s = top.changed_at_s if is_over else start.at_s
+        again = []
+        for unit in engine.units.values():
+            if unit.run_at_s is not None and unit.run_at_s > reached_s:
+                again.append(unit.name)
+            elif unit.run_at_s is not None or (unit.changed_at_s <= reached_s and unit.state is not UnitState.DOWN):
+                self._remember(unit, reached_s)
+        if is_over:
+            names = tuple(name for name, run in self._found.items() if run.outcome == "failed")
+            self._finished = BootFinished(self._runlevel, reached_s, names)
+            self._open.clear()
+        told = "of the boot before that the state of the services tells, and their definitions what they waited for"
+        more = f"; started again since, and left out: {', '.join(sorted(again))}" if again else ""
+        return reached_s - self._origin_s, told + more
+
+    def _remember(self, unit: Unit, reached_s: float) -> None:
+        """The last start of a unit, of which no event is kept."""
+        run = self._found.setdefault(unit.name, Run(unit.name, unit.service.kind, unit.service.description))
+        run.wanted_by, run.why_wanted = unit.wish.of, str(unit.wish)
+        run.attempts = int(unit.run_at_s is not None)
+        began_s = unit.changed_at_s if unit.run_at_s is None else unit.run_at_s
+        wanted_s = min(unit.wish.at_s, began_s)
+        run.wanted_s = wanted_s - self._origin_s
+        if unit.state is not UnitState.WAITING:
+            run.starts_s = began_s - self._origin_s
+            run.spans.append(Span(UnitState.WAITING, run.wanted_s, run.starts_s))
+        if unit.state is UnitState.FAILED:
+            run.outcome, run.ends_s, run.why = "failed", unit.changed_at_s - self._origin_s, str(unit.reason)
+        elif unit.start_duration_s is not None and not unit.state.is_moving:
+            run.outcome, run.ends_s = "up", began_s + unit.start_duration_s - self._origin_s
+            run.spans.append(Span(UnitState.STARTING, began_s - self._origin_s, run.ends_s))
+            run.spans.append(Span(UnitState.UP, run.ends_s, reached_s - self._origin_s))
+        elif unit.state.is_moving:
+            self._open[unit.name] = (unit.state, unit.changed_at_s - self._origin_s)
 
     def _take(self, step: Step) -> None:
         event = step.entry.event

@@ -16,6 +16,7 @@ from linit.planning import boot_change, boot_course, world
 from linit.planning.analyze import moments
 from linit.planning.boot_course import Course, CourseError, Link, Slice
 from linit.planning.durations import Durations
+from linit.record.checkpoint import take
 from linit.record.recorder import Mark
 from linit.record.recording import Entry, Load, Recording, Start
 from tests.simulation.graphs import plan
@@ -185,12 +186,55 @@ def test_what_comes_after_the_boot_is_no_part_of_it() -> None:
     assert boot_course.of(recording(machine, entries)).by_name["shop"].outcome == "up"
 
 
-def test_a_recording_that_has_lost_its_beginning_has_no_boot() -> None:
-    lacking = boot(SHOP, **TIMES)
-    lacking.dropped = 12
+def lacking(at_s: float, **happens: Any) -> Recording:
+    """The boot of SHOP, of which the recording begins with the state at that time."""
+    machine, entries = booting(SHOP, **TIMES)
+    world.begin(machine)
+    machine.run(until_s=at_s)
+    for name, verb in happens.items():
+        machine.request(verb, name)
+        machine.run(until_s=machine.now_s + 10.0)
+    start = Start(0, machine.now_s, with_a_runlevel(machine.plan), take(machine.engine))
+    dropped = len(entries)
+    world.settle(machine)
+    found = recording(machine, entries[dropped:], dropped=dropped)
+    found.starts = [start]
+    return found
+
+
+NOTE = "of the boot before that the state of the services tells, and their definitions what they waited for"
+
+
+def test_of_a_boot_whose_beginning_is_no_longer_kept_the_state_tells_when_each_service_came_up() -> None:
+    """A machine that runs for weeks: its recording is bounded."""
+    whole, found = course(SHOP, **TIMES), boot_course.of(lacking(60.0))
+    assert found.note == NOTE
+    times = [(run.name, run.wanted_s, run.starts_s, run.ends_s, run.outcome, run.after) for run in found.runs]
+    assert times == [(r.name, r.wanted_s, r.starts_s, near(r.ends_s), r.outcome, r.after) for r in whole.runs]
+    assert (found.reached_s, found.runlevel) == (near(whole.reached_s), "default")
+    assert [link.name for link in found.critical] == [link.name for link in whole.critical]
+
+
+def test_a_boot_of_which_the_recording_begins_in_the_middle_goes_on_from_there() -> None:
+    whole, found = course(SHOP, **TIMES), boot_course.of(lacking(2.5))
+    times = {run.name: (run.starts_s, near(run.ends_s), run.outcome) for run in found.runs}
+    assert times == {run.name: (run.starts_s, run.ends_s, run.outcome) for run in whole.runs}
+    assert found.reached_s == near(whole.reached_s)
+    assert [link.name for link in found.critical] == ["disk", "db", "shop"]
+
+
+def test_what_was_started_again_since_is_left_out_and_named() -> None:
+    found = boot_course.of(lacking(60.0, mail=Verb.RESTART))
+    assert found.note == f"{NOTE}; started again since, and left out: mail"
+    assert "mail" not in found.by_name
+
+
+def test_of_a_boot_that_no_state_tells_of_there_is_nothing_to_say() -> None:
     with pytest.raises(CourseError) as told:
-        boot_course.of(lacking)
-    assert str(told.value) == "boot.rec: its beginning, 12 events, is no longer kept"
+        boot_course.of(lacking(60.0, default=Verb.STOP))
+    assert str(told.value) == (
+        "boot.rec: its beginning, 12 events, is no longer kept, and nothing tells any more how the boot went"
+    )
 
 
 def test_a_recording_without_a_boot_says_so() -> None:
