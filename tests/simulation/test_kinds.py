@@ -80,7 +80,7 @@ def test_a_stop_while_the_daemon_is_looked_for_ends_it_and_the_late_answer_means
     assert Role.MAIN not in machine.engine.units["db"].running
     machine.run()
     assert text(machine, stopped) == "stopped by tester"
-    assert (machine.state("db"), machine.processes) == (DOWN, {})
+    assert (machine.state("db"), list(machine.processes)) == (DOWN, [])
 
 
 def test_a_daemon_in_the_background_says_that_it_is_ready_after_it_was_found() -> None:
@@ -124,7 +124,7 @@ def test_no_daemon_is_waited_for_longer_than_the_start_may_last() -> None:
     machine.run(until_s=0.1015)
     machine.attended.perform(effects.UnwatchReadiness("db"))
     machine.run()
-    assert (machine.state("db"), machine.processes) == (FAILED, {})
+    assert (machine.state("db"), list(machine.processes)) == (FAILED, [])
 
 
 # -- another main process ----------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_a_child_that_a_oneshot_leaves_is_ended_before_it_is_down() -> None:
     machine = world({"job": Behaviour(leaves_child=True)}, job={"kind": "oneshot", "remains": False})
     machine.request(Verb.START, "job")
     machine.run()
-    assert (machine.state("job"), reason(machine, "job"), machine.processes) == (DOWN, "exited with status 0", {})
+    assert (machine.state("job"), reason(machine, "job"), list(machine.processes)) == (DOWN, "exited with status 0", [])
 
 
 def test_what_only_a_oneshot_needed_is_let_go_of_when_that_is_done() -> None:
