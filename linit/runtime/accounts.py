@@ -1,8 +1,7 @@
 """Who is a user, which groups are theirs? Read from /etc/passwd and /etc/group and from nowhere else.
 
 The pwd module asks NSS, which may ask the network (LDAP, for example) and wait for it; what is needed to boot must not
-depend on that. Runs in the child, so a disk that hangs cannot hang PID 1; only the owner of a socket in
-`listen` is looked up by PID 1 itself. Source: passwd(5), group(5).
+depend on that. A child does it, so a disk that hangs cannot hang PID 1. Source: passwd(5), group(5).
 """
 
 from __future__ import annotations

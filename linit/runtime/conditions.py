@@ -1,13 +1,15 @@
 """Is what `when` asks for so? Looked at once, right before each start of a service.
 
-Files are looked at with one stat(2) each, commands run as probes among the processes of the service, all at the same
-time. All conditions are evaluated; who asks is told of the first one that is not met.
+Files are looked at with one stat(2) each, by a child of linit's where they may be on a disk that hangs; commands run as
+probes among the processes of the service. All of it is done at the same time. All conditions are evaluated; who asks is
+told of the first one that is not met.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,7 @@ from linit.runtime.kernel_files import read
 from linit.runtime.probes import Probe
 
 if TYPE_CHECKING:
+    from linit.runtime.errands import Errand
     from linit.runtime.means import Means
 
 NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR)
@@ -35,7 +38,7 @@ class Conditions:
         self._virtualisation: tuple[str, str] | None = None
 
     def check(self, service: Service) -> None:
-        """Report ConditionsChecked: at once, where there are no commands among them."""
+        """Report ConditionsChecked: at once, where there are no commands or files among them."""
         self.give_up(service.name)
         check = _Check(self, self._means, service)
         self._checks[service.name] = check
@@ -53,11 +56,11 @@ class Conditions:
         self._means.report(ConditionsChecked(name, text))
 
     def look(self, condition: Condition) -> str:
-        """Why a condition without a command is not met; "" if it is."""
+        """Why a condition that nobody waits for is not met; "" if it is."""
         value, is_wanted = condition.value, not condition.negated
         match condition.kind:
             case ConditionKind.PATH:
-                return _path(value, is_wanted)
+                return _path_text(condition, errno_of(value))
             case ConditionKind.CMDLINE:
                 is_so = is_on_cmdline(value, read(f"{self._root}/proc/cmdline"))
                 return _unless(is_so is is_wanted, f"{value} is {'' if is_so else 'not '}on the kernel command line")
@@ -89,11 +92,17 @@ class _Check:
         self._means = means
         self._service = service
         self._texts = [""] * len(service.when)
-        self._open = 1  # commands that run, and `run` itself: a command may end before it is over
+        self._open = 1  # what is under way, and `run` itself: a command may end before it is over
         self._probes: list[Probe] = []
+        self._errand: Errand | None = None
 
     def run(self) -> None:
+        away = [index for index, condition in enumerate(self._service.when) if _may_hang(condition)]
+        if away:
+            self._send_for(away)
         for index, condition in enumerate(self._service.when):
+            if index in away:
+                continue
             if condition.command is None:
                 self._found(index, self._conditions.look(condition))
                 continue
@@ -108,6 +117,30 @@ class _Check:
     def stop(self) -> None:
         for probe in self._probes:
             probe.stop()
+        if self._errand is not None:
+            self._errand.cancel()
+
+    def _send_for(self, indexes: list[int]) -> None:
+        """Have a child look at the paths with these indexes."""
+        from linit.runtime.errands import Errand
+
+        self._open += 1
+        conditions = [self._service.when[index] for index in indexes]
+
+        def known(answer: str) -> None:
+            numbers = (int(number) for number in answer.split())
+            over(_path_text(condition, number) for condition, number in zip(conditions, numbers, strict=True))
+
+        def failed(text: str) -> None:
+            over(f"path {condition.value} cannot be looked at: {text}" for condition in conditions)
+
+        def over(texts: Iterable[str]) -> None:
+            for index, text in zip(indexes, texts, strict=True):
+                self._found(index, text)
+            self._is_known()
+
+        look = partial(_errnos, [condition.value for condition in conditions])
+        self._errand = Errand(self._means.processes, look, known, failed)
 
     def _ended(self, index: int, text: str) -> None:
         """A command did. `text`: what went wrong, "" if nothing."""
@@ -136,13 +169,33 @@ def is_on_cmdline(wanted: str, line: str) -> bool:
     return wanted in found or ("=" not in wanted and any(word.startswith(f"{wanted}=") for word in found))
 
 
-def _path(path: str, is_wanted: bool) -> str:
-    """What cannot be looked at is neither there nor missing."""
+def _may_hang(condition: Condition) -> bool:
+    if condition.kind is not ConditionKind.PATH:
+        return False
+    from linit.runtime.errands import is_in_memory
+
+    return not is_in_memory(condition.value)
+
+
+def _errnos(paths: list[str]) -> str:
+    return " ".join(str(errno_of(path)) for path in paths)
+
+
+def errno_of(path: str) -> int:
+    """What stat(2) says of a path, as a number of errno(3); 0 if it is there."""
     try:
         os.stat(path)
     except OSError as error:
-        if error.errno not in NOT_THERE:
-            return f"path {path} cannot be looked at: {errno_words(error.errno or 0)}"
+        return error.errno or errno.EIO
+    return 0
+
+
+def _path_text(condition: Condition, number: int) -> str:
+    """Why it is not met; "" if it is. What cannot be looked at is neither there nor missing."""
+    path, is_wanted = condition.value, not condition.negated
+    if number and number not in NOT_THERE:
+        return f"path {path} cannot be looked at: {errno_words(number)}"
+    if number:
         return f"path {path} does not exist" if is_wanted else ""
     return "" if is_wanted else f"path {path} exists"
 

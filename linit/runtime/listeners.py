@@ -13,7 +13,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from linit.model.service import Listen, ListenKind, Service
@@ -119,6 +119,35 @@ def _give_again(made: Made, listen: Listen) -> None:
         _give(f"/proc/self/fd/{fd}", listen, os.geteuid(), os.getegid())
     finally:
         os.close(fd)
+
+
+# -- owners
+
+
+def is_named(listen: Listen) -> bool:
+    """Must it be looked up whose it is? A user brings the own group along: systemd.socket(5), SocketUser."""
+    is_user_known = not listen.owner or (listen.owner.isdigit() and bool(listen.group))
+    return not (is_user_known and (not listen.group or listen.group.isdigit()))
+
+
+def look_up(service: Service) -> str:
+    """Whose its listeners are, in numbers, for `numbered`. Raises OSError, whose text names the address. It reads files
+    of the machine: not for PID 1."""
+    return "\n".join(_numbers(listen) for listen in service.listen)
+
+
+def _numbers(listen: Listen) -> str:
+    with _told_of(listen):
+        account = accounts.user(listen.owner) if listen.owner else None
+        group = accounts.group_id(listen.group) if listen.group else account.gid if account else ""
+        return f"{account.uid if account else ''} {group}"
+
+
+def numbered(service: Service, answer: str) -> Service:
+    """The service, whose listeners belong to numbers; `answer` is that of `look_up`."""
+    pairs = (line.split(" ") for line in answer.split("\n"))
+    listens = zip(service.listen, pairs, strict=True)
+    return replace(service, listen=tuple(replace(one, owner=uid, group=gid) for one, (uid, gid) in listens))
 
 
 def words(listen: Listen) -> str:
@@ -275,9 +304,9 @@ def _clear_way(path: str, kind: socket.SocketKind) -> None:
 
 def _give(file: str | int, listen: Listen, own_uid: int = -1, own_gid: int = -1) -> None:
     """Set owner, group and mode: the mode last, so that nobody else ever has what only these are to have."""
-    account = accounts.user(listen.owner) if listen.owner else None
-    uid = account.uid if account else own_uid
-    gid = accounts.group_id(listen.group) if listen.group else account.gid if account else own_gid
+    assert not is_named(listen), f"linit bug: nobody has looked up whose {listen} is"
+    uid = int(listen.owner) if listen.owner else own_uid
+    gid = int(listen.group) if listen.group else own_gid
     if uid >= 0 or gid >= 0:
         os.chown(file, uid, gid)
     os.chmod(file, listen.mode)

@@ -13,6 +13,7 @@ from linit.model.service import Command, Service
 from linit.runtime.loop import Loop
 from linit.runtime.members import Members
 from linit.runtime.output import Output
+from linit.runtime.processes import Processes
 from linit.runtime.spawn import Launch
 
 
@@ -33,3 +34,4 @@ class Means:
     run: Callable[[Service, str, Callable[[Answer], object]], int]
     request: Callable[[Verb, tuple[str, ...], str], int]
     pipes: Output
+    processes: Processes

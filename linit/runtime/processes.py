@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from linit.runtime import sessions
@@ -66,8 +67,12 @@ class Processes:
 
     def start(self, launch: Launch, owner: Owner) -> int:
         """Run a program; its pid, or 0 if there is no process to be had, which `owner.failed` was told then."""
+        return self.begin(partial(fork_exec, launch), owner)
+
+    def begin(self, fork: Callable[[Collection[int], Collection[int]], tuple[int, int]], owner: Owner) -> int:
+        """Have a child made as `fork_exec` makes it, given the signals that we handle and ignore; its pid, or 0."""
         try:
-            pid, gate = fork_exec(launch, self._signals.handled, self._signals.ignored)
+            pid, gate = fork(self._signals.handled, self._signals.ignored)
         except OSError as error:
             owner.failed(0, f"fork: {errno_words(error.errno or 0)}")
             return 0

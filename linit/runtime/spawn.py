@@ -69,6 +69,11 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
     if confining(launch.execution):
         # Here, not in the child: the next one finds it loaded. Only definitions that ask for it pay for it.
         import linit.runtime.confinement  # noqa: F401
+    return fork(lambda gate: _become(launch, gate, (*handled, *ignored)), handled)
+
+
+def fork(become: Callable[[int], NoReturn], handled: Collection[int]) -> tuple[int, int]:
+    """A child whose whole life is `become`, which is given the other end of the gate."""
     gate, far_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         # A signal between fork and execve would run our handler in the child, which writes to our wake-up pipe:
@@ -77,7 +82,7 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
         try:
             pid = os.fork()
             if not pid:
-                _become(launch, far_end, (*handled, *ignored))
+                become(far_end)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     except OSError:
@@ -132,7 +137,12 @@ def _say(child: _Child, text: str) -> None:
 
 
 def _signals(child: _Child) -> None:
-    for number in child.not_default:
+    default_signals(child.not_default)
+
+
+def default_signals(not_default: Collection[int]) -> None:
+    """In a child: no handler of ours, and none is blocked."""
+    for number in not_default:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -119,7 +119,7 @@ class Supervisor:
         self.pipes = Pipes()
         self.logger: Logger | None = None
         asked = self._launch_probe, self.run, self.request
-        means = Means(engine, loop, paths, self.members, self.dispatch, self.tell, *asked, self.pipes)
+        means = Means(engine, loop, paths, self.members, self.dispatch, self.tell, *asked, self.pipes, processes)
         self.attendance = Attendance(means)
         self.measure: Callable[[Transition], object] = lambda _: None  # before what a service had is given back
         self._queue: deque[Event] = deque()

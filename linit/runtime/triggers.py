@@ -6,6 +6,7 @@ when that comes to run or to rest.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from linit.engine.effects import Transition
@@ -17,6 +18,7 @@ from linit.runtime.preparation import NOTHING, Preparation
 
 if TYPE_CHECKING:
     from linit.runtime.accepting import Connections
+    from linit.runtime.errands import Errand
     from linit.runtime.means import Means
     from linit.runtime.sockets import Sockets
 
@@ -52,9 +54,44 @@ class Triggers:
         self._by_target: dict[str, dict[str, None]] = {}
         self._sockets: dict[str, Sockets] = {}  # those that are handed over
         self._connections: dict[str, Connections] = {}  # by the listener that accepts them
+        self._errands: dict[str, Errand] = {}  # they look up whose a socket is to be
 
     def arm(self, service: Service) -> None:
-        """Make a trigger ready; one that is armed goes on by this definition. Reports Ready or SpawnFailed."""
+        """Make a trigger ready; one that is armed goes on by this definition. Reports Ready or SpawnFailed, later if
+        the owner of a socket has to be looked up."""
+        self._give_up(service.name)
+        if service.listen:
+            from linit.runtime import listeners
+
+            if any(listeners.is_named(listen) for listen in service.listen):
+                self._look_up(service)
+                return
+        self._arm(service)
+
+    def _look_up(self, service: Service) -> None:
+        """Read the accounts: /etc may be on a disk that hangs."""
+        from linit.runtime import listeners
+        from linit.runtime.errands import Errand
+
+        def known(answer: str) -> None:
+            self._arm(listeners.numbered(service, answer))
+
+        def failed(text: str) -> None:
+            if service.name in self._armed:
+                self.means.tell(f"{text}; it stays as it was", service.name)
+                self.means.report(Ready(service.name))
+            else:
+                self.means.report(SpawnFailed(service.name, Role.MAIN, text))
+
+        self._errands[service.name] = Errand(self.means.processes, partial(listeners.look_up, service), known, failed)
+
+    def _give_up(self, name: str) -> None:
+        """Nobody wants to know any more whose its sockets are."""
+        errand = self._errands.pop(name, None)
+        if errand is not None:
+            errand.cancel()
+
+    def _arm(self, service: Service) -> None:
         trigger = self._armed.get(service.name)
         try:
             if trigger is not None:
@@ -74,6 +111,7 @@ class Triggers:
 
     def disarm(self, name: str) -> None:
         """Close a trigger; none of that name is no error."""
+        self._give_up(name)
         trigger = self._armed.pop(name, None)
         self._sockets.pop(name, None)
         if trigger is not None:
@@ -116,7 +154,7 @@ class Triggers:
 
     def close(self) -> None:
         """Let go of all descriptors."""
-        for name in tuple(self._armed):
+        for name in (*self._armed, *self._errands):
             self.disarm(name)
 
     def _make(self, service: Service) -> Trigger:

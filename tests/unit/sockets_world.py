@@ -65,7 +65,7 @@ class World(means_world.World):
     @property
     def lines(self) -> list[tuple[str, str]]:
         """What linit says in logs."""
-        return [(str(name), str(text)) for _, name, text in self.pipes.messages]
+        return [(str(name), str(text)) for _, name, text, *_ in self.pipes.messages]
 
 
 def worlds(folder: Path) -> Iterator[World]:

@@ -14,7 +14,7 @@ import pytest
 from linit.model.place import Place
 from linit.model.service import Kind, Listen, ListenKind, Service
 from linit.runtime import listeners
-from linit.runtime.listeners import Listener, internet_address, open_all
+from linit.runtime.listeners import Listener, internet_address, look_up, numbered, open_all
 
 HERE = Place("web.yaml", 3, 9)
 STREAM, DGRAM, SEQPACKET = ListenKind.UNIX_STREAM, ListenKind.UNIX_DGRAM, ListenKind.UNIX_SEQPACKET
@@ -28,7 +28,8 @@ def opened() -> Iterator[Any]:
     all_opened: list[Listener] = []
 
     def open_these(*listens: Listen) -> list[Listener]:
-        found = open_all(Service("web.socket", HERE, kind=Kind.SOCKET, listen=listens, activates="web"))
+        service = Service("web.socket", HERE, kind=Kind.SOCKET, listen=listens, activates="web")
+        found = open_all(numbered(service, look_up(service)))
         all_opened.extend(found)
         return found
 
