@@ -180,6 +180,7 @@ def compile_plan(place: Place, output: str = "", force: bool = False) -> Compile
             complaints.append(f"{path}: the plan cannot be written ({error.strerror})")
         else:
             _keep(generated, place)
+            _weigh(plan, place)
             return Compiled(path, plan, complaints=tuple(complaints))
     return Compiled("", plan, complaints=tuple(complaints))
 
@@ -189,6 +190,16 @@ def _keep(generated: Generated, place: Place) -> None:
 
     if place.runs_generators:
         generators.keep(generated, place.paths, place.root)
+
+
+def _weigh(plan: Plan, place: Place) -> None:
+    """Whose start gets more of a processor than another's, by what is known of earlier boots. A machine that cannot be
+    told so boots all the same."""
+    from linit.plan import weights
+
+    if place.paths == Paths.system():
+        with contextlib.suppress(OSError):
+            weights.keep(f"{place.root}{place.paths.state}/{weights.FILE}", plan.services)
 
 
 def _fresh(path: str, root: str) -> Compiled | None:

@@ -40,7 +40,7 @@ STATE: Final = "state"  # [STATE, at_s, compressed checkpoint]: written by the l
 LOST: Final = "lost"  # [LOST, at_s, why]: right after BEGIN, why events before it are missing
 MARK: Final = "mark"  # [MARK, at_s, which]: linit's own start
 LOAD: Final = "load"  # [LOAD, at_s, busy_ms, waiting_ms, idle_ms, cpus]: of all CPUs, since the machine was started
-CPU: Final = "cpu"  # [CPU, at_s, service, used_us]: by a service that has just come up, or failed
+CPU: Final = "cpu"  # [CPU, at_s, service, used_us, stalled_us]: by a service that has just come up, or failed
 
 
 class Mark(enum.Enum):
@@ -111,9 +111,10 @@ class Recorder:
         """What the CPUs have done since the machine was started; `waiting`: idle, but for a disk."""
         self._append("record", pack_row([LOAD, at_s, busy_ms, waiting_ms, idle_ms, cpus]))
 
-    def note_cpu(self, at_s: float, name: str, used_us: int) -> None:
-        """The CPU time that a service has used by now."""
-        self._append("record", pack_row([CPU, at_s, name, used_us]))
+    def note_cpu(self, at_s: float, name: str, used_us: int, stalled_us: int | None = None) -> None:
+        """The CPU time that a service has used by now, and for how long it had to wait for a processor."""
+        more = [] if stalled_us is None else [stalled_us]
+        self._append("record", pack_row([CPU, at_s, name, used_us, *more]))
 
     @property
     def is_waiting(self) -> bool:

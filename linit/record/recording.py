@@ -90,6 +90,7 @@ class Recording:
     marks: dict[Mark, float] = field(default_factory=dict)  # linit's own start, on the engine's clock
     loads: list[Load] = field(default_factory=list)  # during the boot
     cpu_s: dict[str, float] = field(default_factory=dict)  # that the first start of a service had used at its end
+    stalled_s: dict[str, float] = field(default_factory=dict)  # for so long it could have run, and had no processor
     plans: dict[str, bytes] = field(default_factory=dict)  # digest -> compressed, of those that it names
     has_its_plans: bool = False  # in the same file
     fault: str = ""
@@ -280,8 +281,10 @@ class _Reader:
             busy_ms, waiting_ms, idle_ms, cpus = (int(each) for each in figures)
             self.recording.loads.append(Load(at_s, busy_ms / 1000, waiting_ms / 1000, idle_ms / 1000, cpus))
         else:
-            name, used_us = figures
+            name, used_us, *more = figures
             self.recording.cpu_s.setdefault(str(name), int(used_us) / 1_000_000)
+            if more:
+                self.recording.stalled_s.setdefault(str(name), int(more[0]) / 1_000_000)
 
     def _begin_segment(self, at_s: float, rest: list[Any]) -> None:
         magic, version, written_by, *more = rest

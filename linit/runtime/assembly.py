@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from linit.control.boot_record import BootRecord
@@ -24,9 +25,11 @@ from linit.engine.engine import Engine
 from linit.model.paths import Paths
 from linit.model.service import Plan
 from linit.model.state import Finish, Outcome, UnitState
+from linit.plan.weights import FILE as WEIGHTS
 from linit.record.recorder import Recorder
 from linit.runtime import plans
 from linit.runtime.boot_costs import BootCosts
+from linit.runtime.boot_weights import BootWeights
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Prelude
 from linit.runtime.output import log_environment
@@ -75,6 +78,7 @@ class Assembly:
         self._is_listening = False
         self._loggers: Loggers | None = None
         self._costs: BootCosts | None = None  # there after `begin`
+        self._weights: BootWeights | None = None  # so is this, for PID 1
 
     @property
     def supervisor(self) -> Supervisor:
@@ -111,6 +115,9 @@ class Assembly:
         self._loggers = Loggers(self.prelude, self.processes, pipes, environment_of, supervisor.tell)
         self._costs = BootCosts(supervisor.pipes, supervisor.members, supervisor.confess)
         supervisor.measure = self._costs.note
+        if self.mode == "system":
+            self._weights = BootWeights(f"{self.paths.state}/{WEIGHTS}", supervisor.members.cgroups, supervisor.engine)
+            supervisor.observe(self._weights.observe)
         supervisor.observe(self._record.note)
         supervisor.observe(self._observe)
         supervisor.renew_plan = self._renew_plan
@@ -179,7 +186,10 @@ class Assembly:
             """Counts how often it came back from waiting."""
 
             def select(selector, timeout: float | None = None) -> Any:
+                asleep_s = monotonic()
                 ready = super().select(timeout)
+                if self._costs is not None:
+                    self._costs.turns(asleep_s, monotonic())
                 if self._supervisor is not None and (timeout is None or timeout > 0):
                     self._supervisor.wakeups += 1
                 return ready
@@ -205,6 +215,8 @@ class Assembly:
             self.supervisor.pipes.line(LINIT, runlevel_words(effect, self.supervisor.engine.units))
             if self._costs is not None:
                 self._costs.finished()
+                if self._weights is not None:
+                    self._weights.finished(self._costs.taken)
             if self.supervisor.logger is not None:
                 self.supervisor.logger.take_part()
             self._end_first_boot()

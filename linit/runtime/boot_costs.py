@@ -16,6 +16,7 @@ from typing import Any, Final
 from linit import LOADED_S
 from linit.engine.effects import Transition
 from linit.model.state import UnitState
+from linit.plan.weights import Taken
 from linit.record.recorder import Mark
 from linit.runtime import kernel_files
 from linit.runtime.members import Members
@@ -26,6 +27,7 @@ LINE_BYTES: Final = 256  # the first line of /proc/stat is what we want
 IDLE: Final = 3  # fields of that line: user, nice, system, idle, iowait, irq, softirq, steal
 WAITING: Final = 4
 STEAL: Final = 7
+SLEPT_S: Final = 0.001  # if the loop had to wait for as long, it hears at once of what happens
 EXEC: Final = "LINIT_EXEC_S"  # set by who executes linit as PID 1: seconds since the kernel began, as in /proc/uptime
 
 
@@ -33,7 +35,15 @@ class BootCosts:
     """Notes in the recording of `pipes` what the boot costs, from now until `finished`. A bug in here is told to
     `confess`, and ends it: a boot that nobody measures is better than none."""
 
-    def __init__(self, pipes: Output, members: Members, confess: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self,
+        pipes: Output,
+        members: Members,
+        confess: Callable[[str, Exception], None],
+    ) -> None:
+        self.taken: dict[str, Taken] = {}  # by the first start of each service
+        self._happened_s = 0.0  # not before then what the loop now hears of
+        self._awake_s = 0.0
         self._pipes = pipes
         self._members = members
         self._confess = confess
@@ -54,6 +64,12 @@ class BootCosts:
     def loop_runs(self) -> None:
         """The event loop is about to run for the first time: what of linit's own start can be told now."""
         self._try(self._note_start)
+
+    def turns(self, asleep_s: float, awake_s: float) -> None:
+        """The loop has waited for something to happen. If there was something at once, that may have happened while
+        PID 1 was busy with its last turn."""
+        self._happened_s = awake_s if awake_s - asleep_s > SLEPT_S else self._awake_s
+        self._awake_s = awake_s
 
     def finished(self) -> None:
         """The boot is over: the last reading."""
@@ -84,7 +100,7 @@ class BootCosts:
             self._next_s = transition.at_s + SPACING_S
             self._read_machine(transition.at_s)
         if transition.after in (UnitState.UP, UnitState.FAILED):
-            self._read_service(transition.name, transition.at_s)
+            self._read_service(transition)
         self._pipes.on_waiting()
 
     def _note_start(self) -> None:
@@ -109,12 +125,19 @@ class BootCosts:
         milliseconds = [each * 1000 // self._ticks for each in (busy, ticks[WAITING], ticks[IDLE])]
         self._pipes.recorder.note_load(at_s, *milliseconds, cpus=self._cpus)
 
-    def _read_service(self, name: str, at_s: float) -> None:
+    def _read_service(self, transition: Transition) -> None:
         """The kernel has counted since the cgroup was made, which is when the start began."""
+        name = transition.name
         folder = self._members.cgroup(name)
-        if folder and self._pipes.recorder is not None:
-            with contextlib.suppress(FileNotFoundError):  # a service may remove its cgroup itself
-                self._pipes.recorder.note_cpu(at_s, name, _used_us(f"{folder}/cpu.stat"))
+        if not folder or self._pipes.recorder is None:
+            return
+        with contextlib.suppress(FileNotFoundError):  # a service may remove its cgroup itself
+            used_us = _used_us(f"{folder}/cpu.stat")
+            stalled_us = _stalled_us(f"{folder}/cpu.pressure")
+            self._pipes.recorder.note_cpu(transition.at_s, name, used_us, stalled_us)
+            if transition.after is UnitState.UP and name not in self.taken:
+                lasted_us = int((self._happened_s - self._members.began_s(name)) * 1_000_000)
+                self.taken[name] = used_us, max(0, lasted_us - used_us - (stalled_us or 0))
 
     def _exec_s(self) -> float | None:
         """When this process began; a shell's fork(2) is right before its exec. As exact as a tick."""
@@ -129,6 +152,21 @@ def _used_us(path: str) -> int:
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return int(os.read(file, LINE_BYTES).partition(b"\n")[0].removeprefix(b"usage_usec "))
+    finally:
+        os.close(file)
+
+
+def _stalled_us(path: str) -> int | None:
+    """How long some process of a cgroup could have run, and had no processor; None where the kernel does not count it.
+    Source: the kernel's accounting/psi."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return int(os.read(file, LINE_BYTES).partition(b"\n")[0].rpartition(b"total=")[2])
+    except (OSError, ValueError):  # switched off on the kernel command line
+        return None
     finally:
         os.close(file)
 

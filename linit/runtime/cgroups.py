@@ -10,7 +10,7 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from linit.runtime import kernel_files
@@ -19,6 +19,7 @@ from linit.runtime.loop import Loop
 SYSTEM_ROOT: Final = "/sys/fs/cgroup"
 FOLDER: Final = "linit"  # below the root: the cgroups of services
 COUNTERS: Final = ("memory", "io", "pids")  # controllers that count, and limit nothing by themselves
+EVERYBODYS_WEIGHT: Final = 100
 
 
 def cgroup_of(pid: int) -> str:
@@ -43,6 +44,7 @@ class Cgroups:
         self._loop = loop
         self._emptied = emptied
         self._is_counting = False
+        self._weights: dict[str, int] = {}  # by service, of those that are weighed otherwise than all
         self._epoll: select.epoll | None = None  # cgroup.events says POLLPRI, which asyncio cannot wait for
         self._watched: dict[str, int] = {}
         self._names: dict[int, str] = {}
@@ -56,11 +58,11 @@ class Cgroups:
             return ""
         folder = f"{self._folder}/{name}"
         if not self._is_counting:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self._folder, 0o755)
+            self._make_folder()
             self._count()
         try:
             os.mkdir(folder, 0o755)
+            self._weigh(name, self._weights.get(name))
         except FileExistsError:
             if not self.is_populated(folder) and next(_below(folder), ""):
                 # What it left has controllers, perhaps, and then would take no process.
@@ -73,6 +75,10 @@ class Cgroups:
         """Is there a cgroup file system (version 2) by now?"""
         return bool(self._root) and os.path.exists(f"{self._root}/cgroup.procs")
 
+    def _make_folder(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._folder, 0o755)
+
     def _count(self) -> None:
         """Have the kernel count for each service what it can. Where it cannot, `linit.runtime.usage` says so."""
         self._is_counting = True
@@ -82,6 +88,43 @@ class Cgroups:
                 with contextlib.suppress(OSError):
                     for path in (self._root, self._folder):
                         kernel_files.write(f"{path}/cgroup.subtree_control", f"+{each}")
+
+    def weigh(self, weights: Mapping[str, int]) -> None:
+        """Give the cgroups of these services, when they are made, other shares of the processors than all have: from 1
+        to 10000. Where that cannot be, nothing happens."""
+        self._weights = dict(weights)
+        if self._weights and self.are_there():
+            self._make_folder()
+            self._weights = self._weights if self._control("+cpu") else {}
+
+    def weigh_as_all(self, name: str) -> None:
+        """A service shall have no other share of the processors than all have."""
+        if self._weights.pop(name, None) is not None:
+            self._weigh(name, EVERYBODYS_WEIGHT)
+
+    def stop_weighing(self, keeps_controller: bool) -> None:
+        """All have the same share from now on. `keeps_controller`: limits of services need it."""
+        if self._weights and not keeps_controller:
+            self._control("-cpu")
+        else:
+            for name in list(self._weights):
+                self.weigh_as_all(name)
+        self._weights = {}
+
+    def _weigh(self, name: str, weight: int | None) -> None:
+        if weight is not None:
+            with contextlib.suppress(OSError):  # its share is the usual one; or it is gone
+                kernel_files.write(f"{self._folder}/{name}/cpu.weight", str(weight))
+
+    def _control(self, word: str) -> bool:
+        """Enable a controller from above, disable it from below; was that possible?"""
+        paths = (self._root, self._folder) if word[0] == "+" else (self._folder, self._root)
+        try:
+            for path in paths:
+                kernel_files.write(f"{path}/cgroup.subtree_control", word)
+        except OSError:
+            return False
+        return True
 
     def is_populated(self, folder: str) -> bool:
         """Is a live process in the cgroup or below it? A zombie is none."""

@@ -50,6 +50,7 @@ class _Group:
     told_main_s: float = 0.0  # when its main process was last sent a signal
     kin: Kin | None = None  # of those spawned without a cgroup
     cgroup: str = ""  # its directory, "" if there is none
+    began_s: float = 0.0  # when the first of its commands was run
     room: str = ""  # what its commands share unseen, "" if nothing
     limits: Limits = NO_LIMITS
     kills: Kills = NO_KILLS  # before its main process began
@@ -81,7 +82,7 @@ class Members:
         self.before_end: Callable[[str, int, int], str] = lambda _name, _pid, _status: ""
         self._loop = loop
         self._processes = processes
-        self._cgroups = Cgroups(cgroup_root, loop, self._check)
+        self.cgroups = self._cgroups = Cgroups(cgroup_root, loop, self._check)
         self._rooms = Rooms(rooms, processes)
         self._proc = proc
         self._groups: dict[str, _Group] = {}
@@ -105,6 +106,7 @@ class Members:
         except OSError as error:
             owner.failed(0, f"cgroup {error_words(error)}")
             return 0
+        group.began_s = group.began_s or self._loop.time()
         group.cgroup = cgroup or group.cgroup
         made = launch(cgroup)
         if not cgroup:
@@ -176,6 +178,11 @@ class Members:
         """The directory of a service's cgroup; "" if it has none, or nothing runs."""
         group = self._groups.get(name)
         return group.cgroup if group else ""
+
+    def began_s(self, name: str) -> float:
+        """When the first command of a service that has processes, or just had some, was run."""
+        group = self._groups.get(name)
+        return group.began_s if group else 0.0
 
     def has(self, name: str, pid: int) -> bool:
         """Is `pid` a process of the service?"""

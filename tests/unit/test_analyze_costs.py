@@ -28,6 +28,10 @@ class Cgroups(Members):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.began: dict[str, float] = {}
+
+    def began_s(self, name: str) -> float:
+        return self.began.get(name, 0.0)
 
     def cgroup(self, name: str) -> str:
         return str(self._folder / name) if (self._folder / name).exists() else ""
@@ -41,11 +45,15 @@ class Booting:
         self.pipes = Output()
         self.source = self.pipes.recorder = Recorder(Engine(PLAN), 0.0)
         self.confessed: list[str] = []
-        self.costs = BootCosts(self.pipes, Cgroups(folder), lambda what, bug: self.confessed.append(f"{what}: {bug}"))
+        self.cgroups = Cgroups(folder)
+        self.costs = BootCosts(self.pipes, self.cgroups, lambda what, bug: self.confessed.append(f"{what}: {bug}"))
 
-    def use(self, name: str, used_us: int) -> None:
+    def use(self, name: str, used_us: int, stalled_us: int | None = None) -> None:
         """The kernel has counted so much in the cgroup of a service."""
         (self.folder / name).mkdir(exist_ok=True)
+        if stalled_us is not None:
+            lines = (f"{kind} avg10=1.50 avg60=0.00 avg300=0.00 total={stalled_us}" for kind in ("some", "full"))
+            (self.folder / name / "cpu.pressure").write_text("\n".join(lines) + "\n")
         (self.folder / name / "cpu.stat").write_text(f"usage_usec {used_us}\nuser_usec 0\nsystem_usec {used_us}\n")
 
     def move(self, name: str, after: UnitState, at_s: float) -> None:
@@ -75,6 +83,42 @@ def test_the_cpu_time_of_a_start_is_read_when_it_is_over(booting: Booting) -> No
     booting.move("mail", UnitState.FAILED, 0.3)
     booting.move("sysinit", UnitState.UP, 0.4)
     assert booting.recorded().cpu_s == {"db": 0.4, "mail": 0.001}
+
+
+def test_what_a_start_took_is_its_work_and_its_waits_for_anything_but_a_processor(booting: Booting) -> None:
+    """From its first command on. The kernel counts for how long it could have run: accounting/psi."""
+    booting.cgroups.began = {"db": 1.0, "mail": 1.0}
+    booting.use("db", 250_000, stalled_us=100_000)
+    booting.use("mail", 300_000)
+    booting.costs.turns(1.5, 2.0)
+    booting.move("db", UnitState.UP, 2.1)
+    booting.move("mail", UnitState.FAILED, 2.1)
+    booting.use("db", 900_000, stalled_us=100_000)
+    booting.move("db", UnitState.UP, 9.0)
+    assert booting.costs.taken == {"db": (250_000, 650_000)}
+    assert booting.recorded().stalled_s == {"db": 0.1}
+
+
+def test_what_happened_while_pid_1_was_busy_may_have_been_at_the_beginning_of_that(booting: Booting) -> None:
+    """A wait is never taken for longer than it was; before the loop ran for the first time nothing is known of it."""
+    booting.cgroups.began = dict.fromkeys(("early", "db", "mail"), 1.0)
+    for name in booting.cgroups.began:
+        booting.use(name, 100_000)
+    booting.costs.turns(1.7, 1.7)
+    booting.move("early", UnitState.UP, 1.7)
+    booting.costs.turns(2.9, 2.9)
+    booting.move("db", UnitState.UP, 3.0)
+    booting.costs.turns(3.0, 3.5)
+    booting.move("mail", UnitState.UP, 3.5)
+    assert booting.costs.taken == {"early": (100_000, 0), "db": (100_000, 600_000), "mail": (100_000, 2_400_000)}
+
+
+def test_a_kernel_that_does_not_count_who_waits_for_a_processor_is_no_trouble(booting: Booting) -> None:
+    """psi=0 on its command line: the file is there, and cannot be read."""
+    booting.use("db", 250_000)
+    (booting.folder / "db" / "cpu.pressure").mkdir()
+    booting.move("db", UnitState.UP, 2.1)
+    assert (booting.confessed, booting.recorded().cpu_s, booting.recorded().stalled_s) == ([], {"db": 0.25}, {})
 
 
 def test_the_machine_is_read_at_changes_of_state_but_not_at_each(booting: Booting) -> None:

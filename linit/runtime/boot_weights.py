@@ -1,0 +1,68 @@
+"""How do the starts of a boot get the share of the processors that their weights say?
+
+PID 1 gives each start's cgroup the weight that `linit.plan.weights` has for it, and takes it back when the service is
+up; with the runlevel reached the kernel shares out as before. What the starts took is then kept for the next boot, by
+a child. Nothing here can hold a start up, or fail one: without a file, cgroups or a controller all have the same share.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+
+from linit.engine.effects import Transition
+from linit.engine.engine import Engine
+from linit.model.state import UnitState
+from linit.plan import weights
+from linit.plan.weights import Taken
+from linit.runtime.cgroups import Cgroups
+
+
+class BootWeights:
+    """From now until `finished`. `path`: of the file of weights."""
+
+    def __init__(self, path: str, cgroups: Cgroups, engine: Engine) -> None:
+        self._path = path
+        self._cgroups = cgroups
+        self._engine = engine
+        found = weights.load(path)
+        cgroups.weigh({name: weight for name, weight in found.items() if self._is_free(name)})
+
+    def observe(self, effect: object) -> None:
+        """What is up is nobody's start any more. Of what has ended then nothing is left to be weighed."""
+        if isinstance(effect, Transition) and effect.after is UnitState.UP:
+            unit = self._engine.units.get(effect.name)
+            if unit is not None and unit.service.kind.is_daemon:
+                self._cgroups.weigh_as_all(effect.name)
+
+    def finished(self, taken: Mapping[str, Taken]) -> None:
+        """The boot is over; its starts have `taken` so much."""
+        services = tuple(unit.service for unit in self._engine.units.values())
+        limits = (service.execution.limits for service in services)
+        self._cgroups.stop_weighing(any(each.cpu_weight is not None or each.cpu_max_us is not None for each in limits))
+        if taken:
+            in_child(lambda: weights.keep(self._path, services, taken))
+
+    def _is_free(self, name: str) -> bool:
+        """Does its definition leave its share open?"""
+        unit = self._engine.units.get(name)
+        return unit is not None and unit.service.execution.limits.cpu_weight is None
+
+
+def in_child(act: Callable[[], object]) -> None:
+    """Have a child do something, which is reaped like any orphan: a slow disk must not hold PID 1. What goes wrong
+    there stays there."""
+    every = signal.valid_signals()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, every)  # else a signal of the child's would be told to us
+    try:
+        is_child = not os.fork()
+    except OSError:
+        is_child = False  # no process to be had: the next boot knows what this one knew
+    if not is_child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    try:
+        act()
+    finally:
+        os._exit(0)

@@ -1,0 +1,134 @@
+"""Shares of the processors during a boot, in a folder that stands for the kernel's. Source: admin-guide/cgroup-v2."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from linit.engine.effects import Transition
+from linit.engine.engine import Engine
+from linit.model.place import Place
+from linit.model.reason import Cause, Reason
+from linit.model.service import Command, Dependency, EdgeKind, Execution, Kind, Limits, Plan, Service
+from linit.model.state import UnitState
+from linit.plan import weights
+from linit.runtime.boot_weights import BootWeights, in_child
+from linit.runtime.cgroups import Cgroups
+from tests.unit.test_runtime_loop import Recorder
+
+HERE = Place("x.yaml", 1, 1)
+RUN = Command(("/bin/true",), HERE)
+
+
+def service(name: str, kind: Kind = Kind.ONESHOT, after: str = "", limits: Limits | None = None) -> Service:
+    edges = (Dependency(EdgeKind.NEED, after, HERE),) if after else ()
+    return Service(name, HERE, kind, run=RUN, dependencies=edges, execution=Execution(limits=limits or Limits()))
+
+
+class Booting:
+    """A boot with a folder of cgroups; what is written there stays to be read."""
+
+    def __init__(self, folder: Path, *services: Service) -> None:
+        self.path = str(folder / weights.FILE)
+        self.root = folder / "cgroup"
+        self.root.mkdir()
+        for name in ("cgroup.procs", "cgroup.controllers", "cgroup.subtree_control", "linit/cgroup.subtree_control"):
+            (self.root / name).parent.mkdir(exist_ok=True)
+            (self.root / name).touch()
+        level = Service("default", HERE, Kind.RUNLEVEL, dependencies=tuple(
+            Dependency(EdgeKind.WANT, each.name, HERE) for each in services
+        ))  # fmt: skip
+        self.plan = Plan((*services, level))
+        weights.keep(self.path, self.plan.services)
+        self.cgroups = Cgroups(str(self.root), Recorder(), print)
+        self.boot = BootWeights(self.path, self.cgroups, Engine(self.plan))
+
+    def start(self, name: str) -> None:
+        """A command of a service is about to run. The kernel would make the files of its cgroup."""
+        folder = self.root / "linit" / name
+        original = os.mkdir
+
+        def mkdir(path: str, mode: int = 0o777) -> None:
+            original(path, mode)
+            if path == str(folder):
+                (folder / "cpu.weight").write_text("100")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "mkdir", mkdir)
+            self.cgroups.create(name)
+
+    def up(self, name: str) -> None:
+        self.boot.observe(Transition(name, UnitState.STARTING, UnitState.UP, Reason(Cause.READY), 1.0))
+
+    def weight(self, name: str) -> str:
+        """As a whole: a shorter text over a longer one leaves its end, where the kernel's file has none."""
+        return (self.root / "linit" / name / "cpu.weight").read_text()
+
+    def controllers(self) -> tuple[str, ...]:
+        """What was last asked for, at the root and below."""
+        return tuple((self.root / each / "cgroup.subtree_control").read_text() for each in (".", "linit"))
+
+
+def test_a_start_gets_the_share_that_the_rest_of_its_path_gives_it(tmp_path: Path) -> None:
+    booting = Booting(tmp_path, service("disk"), service("web", after="disk"), service("alone"))
+    for name in ("disk", "web", "alone"):
+        booting.start(name)
+    assert [booting.weight(name) for name in ("disk", "web", "alone")] == ["10000", "1250", "1250"]
+    assert booting.controllers() == ("+cpu", "+cpu")
+
+
+def test_what_is_up_has_the_share_that_all_have(tmp_path: Path) -> None:
+    """A daemon goes on; nothing waits for it any more."""
+    booting = Booting(tmp_path, service("db", Kind.PROCESS), service("web", after="db"))
+    booting.start("db")
+    (tmp_path / "cgroup/linit/db/cpu.weight").write_text("")
+    booting.up("db")
+    assert booting.weight("db") == "100"
+
+
+def test_a_limit_that_a_person_wrote_stays(tmp_path: Path) -> None:
+    """The child that enters the cgroup writes it there."""
+    limited = service("db", Kind.PROCESS, limits=Limits(cpu_weight=50))
+    booting = Booting(tmp_path, limited, service("web", Kind.PROCESS, after="db"))
+    booting.start("db")
+    booting.start("web")
+    assert booting.weight("db") == "100"
+    (tmp_path / "cgroup/linit/web/cpu.weight").write_text("")
+    booting.boot.finished({})
+    assert (booting.weight("web"), booting.controllers()) == ("100", ("+cpu", "+cpu"))
+
+
+def test_with_the_boot_the_controller_goes(tmp_path: Path) -> None:
+    """It changes who gets how much: only limits may do that from then on."""
+    booting = Booting(tmp_path, service("db", Kind.PROCESS))
+    booting.boot.finished({})
+    assert booting.controllers() == ("-cpu", "-cpu")
+    booting.start("db")
+    assert booting.weight("db") == "100"
+
+
+@pytest.mark.parametrize("missing", ["cgroup.procs", "cgroup.subtree_control", "linit/cgroup.subtree_control"])
+def test_without_cgroups_or_a_controller_all_have_the_same_share(tmp_path: Path, missing: str) -> None:
+    booting = Booting(tmp_path, service("db", Kind.PROCESS), service("web", after="db"))
+    (booting.root / missing).unlink()
+    cgroups = Cgroups(str(booting.root), Recorder(), print)
+    boot = BootWeights(booting.path, cgroups, Engine(booting.plan))
+    cgroups.create("db")
+    boot.finished({})
+    assert not (booting.root / "linit/db/cpu.weight").exists()
+
+
+def test_a_child_keeps_what_the_starts_took(tmp_path: Path) -> None:
+    booting = Booting(tmp_path, service("disk"), service("web", after="disk"), service("alone"))
+    booting.boot.finished({"disk": (1_000_000, 0), "web": (1_000_000, 0), "alone": (4_000_000, 0)})
+    assert os.wait()[1] == 0
+    assert weights.load(booting.path) == {"alone": 10_000, "disk": 1250, "web": 156}
+
+
+def test_what_goes_wrong_in_that_child_stays_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """No second PID 1 is left behind, and nothing on the console."""
+    in_child((tmp_path / "nothing").read_text)
+    assert os.wait()[1] == 0
+    assert capfd.readouterr() == ("", "")
