@@ -204,12 +204,14 @@ def _weigh(plan: Plan, place: Place) -> None:
 
 def _fresh(path: str, root: str) -> Compiled | None:
     """The plan in `path` if it is still true. Times that moved without a change are brought up to date, so that the
-    next check needs no hash."""
+    next check needs no hash. Of another machine's tree they say nothing: it may have been put together anew, of files
+    that all have one time."""
     try:
         stored = codec.load_stored(path)
-    except codec.PlanError:
+        trusted_ns = freshness.NOTHING if root else os.stat(path).st_ctime_ns - freshness.RACY_NS
+    except (codec.PlanError, OSError):
         return None
-    found = freshness.examine_rows(zip(*stored.sources, strict=True), root)
+    found = freshness.examine_rows(zip(*stored.sources, strict=True), root, trusted_ns)
     if found.stale or stored.compiler != VERSION:
         return None
     if found.moved:

@@ -17,13 +17,12 @@ from typing import Final
 
 from linit.model.place import Fault, Place, Severity
 from linit.model.service import Source
-from linit.plan.freshness import ABSENT_SIZE, entries_digest
+from linit.plan.freshness import ABSENT_SIZE, RACY_NS, entries_digest
 
 FILE_MAX_BYTES: Final = 1 << 20
 SUFFIX: Final = ".yaml"
 DROP_IN_SUFFIX: Final = ".d"
 LINKS_MAX: Final = 40  # as path_resolution(7)
-RACY_NS: Final = 20_000_000  # written so shortly before it was read that another write may leave the same time
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 
 

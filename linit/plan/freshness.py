@@ -3,6 +3,9 @@
 Costs one stat a source. A hash is computed only where size or time moved: a file that was touched, or restored from a
 backup, makes no plan stale. A new file shows in its folder's entries. Runs in PID 1: nothing is imported for a tree
 that did not change, and nothing is opened that could block.
+
+A time can be set, as by whoever gives all files of an image the same one: what was changed later than the plan was
+written (st_ctime, which nobody sets: inode(7)) is compared by its hash, too.
 """
 
 from __future__ import annotations
@@ -18,6 +21,11 @@ from linit.model.service import KERNEL_SIZE, Source
 ABSENT_SIZE: Final = -1  # of a source that was not there, or could not be read, when the plan was made
 CHUNK_BYTES: Final = 1 << 16
 KERNEL_TEXT_MAX: Final = 1 << 16  # letters of a file of the kernel that are looked at
+
+NOTHING: Final = -1  # as `trusted_ns`: sizes and times say nothing
+EVERYTHING: Final = 1 << 63
+RACY_NS: Final = 20_000_000  # what is written one after the other in so long may have one time
+COPIED_NS: Final = 3_600_000_000_000  # a machine's files may have been copied here in any order, in so long
 
 Row = tuple[str, int, int, str]  # path, size, mtime_ns, sha256: the fields of a Source
 
@@ -41,8 +49,9 @@ def examine(sources: Iterable[Source], root: str = "") -> Freshness:
     return examine_rows(((each.path, each.size, each.mtime_ns, each.sha256) for each in sources), root)
 
 
-def examine_rows(rows: Iterable[Row], root: str = "") -> Freshness:
-    """The same for sources as a stored plan has them: nothing is made of one that is as it was."""
+def examine_rows(rows: Iterable[Row], root: str = "", trusted_ns: int = EVERYTHING) -> Freshness:
+    """The same for sources as a stored plan has them: nothing is made of one that is as it was. Size and time decide of
+    what was last changed before `trusted_ns` (st_ctime_ns) only; `moved` has the others, too, but with NOTHING."""
     changed: list[str] = []
     moved: list[Source] = []
     for path, size, mtime_ns, sha256 in rows:
@@ -57,11 +66,14 @@ def examine_rows(rows: Iterable[Row], root: str = "") -> Freshness:
             if size != ABSENT_SIZE:
                 changed.append(path)
             continue
-        if status.st_mtime_ns == mtime_ns and status.st_size == size:
+        is_same = status.st_mtime_ns == mtime_ns and status.st_size == size
+        if is_same and status.st_ctime_ns <= trusted_ns:
             continue
+        if is_same and not sha256 and trusted_ns != NOTHING:
+            continue  # it could not be read then, and is as it was
         if not sha256 or digest(root + path, status) != sha256:
             changed.append(path)
-        else:
+        elif not is_same or trusted_ns != NOTHING:
             moved.append(Source(path, status.st_size, status.st_mtime_ns, sha256))
     return Freshness(tuple(changed), tuple(moved))
 

@@ -46,10 +46,14 @@ def find(paths: Paths) -> Found:
         try:
             stored = codec.load_stored(path)
             plan = stored.plan(with_sources=False)
+            trusted_ns = os.stat(path).st_ctime_ns + freshness.COPIED_NS
         except codec.PlanError as error:
             problems.append(str(error))
             continue
-        stale = freshness.examine_rows(zip(*stored.sources, strict=True)).stale
+        except OSError as error:
+            problems.append(f"{path}: {errno_words(error.errno or 0)}")
+            continue
+        stale = freshness.examine_rows(zip(*stored.sources, strict=True), "", trusted_ns).stale
         if not stale and plan.compiler == VERSION:
             return Found(plan)
         why = f"{stale[0]} changed" if stale else f"it was made by linit {plan.compiler}"

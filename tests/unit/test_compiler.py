@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from linit import compiler
+from linit.model.paths import Paths
 from linit.model.service import Plan
-from linit.plan import codec
+from linit.plan import codec, freshness
+from linit.runtime import plans
 
 Compile = Callable[..., int]
 GOOD = "run: [/bin/sh, -c, x]\n"
@@ -90,6 +92,54 @@ def test_a_touched_tree_keeps_its_plan_with_the_new_times(root: Path) -> None:
     plan = plan_of(root)
     assert plan.compiled_at == made_at
     assert [each.mtime_ns for each in plan.sources if each.path.endswith("a.yaml")] == [path.stat().st_mtime_ns]
+
+
+def test_an_image_whose_files_all_have_one_time_has_a_plan_that_is_true_and_fresh(root: Path) -> None:
+    """SOURCE_DATE_EPOCH: it is built again over an old plan, with a file of the old size and another one besides."""
+    services = root / "usr/lib/linit/services"
+    run("compile", "--root", root)
+    settle(root)
+    put(root, "/usr/lib/linit/services/a.yaml", GOOD.replace("x", "y"))
+    put(root, "/usr/lib/linit/services/n.yaml", GOOD)
+    settle(root)
+    size = services.stat().st_size
+    assert run("compile", "--root", root) == compiler.DONE
+    plan = plan_of(root)
+    assert "n" in [service.name for service in plan.services]
+    settle(root)
+    assert services.stat().st_size == size
+    assert freshness.examine(plan.sources, str(root)) == freshness.Freshness()
+
+
+def test_on_this_machine_a_time_that_was_set_hides_no_change(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "user"
+    put(folder, "/services/a.yaml", "run: [/bin/sh]\n")
+    settle(folder)
+    run("compile", "--user", folder)
+    put(folder, "/services/a.yaml", "run: [/bin/ls]\n")
+    settle(folder)
+    capsys.readouterr()
+    assert run("compile", "--user", folder) == compiler.DONE
+    assert ": compiled (" in capsys.readouterr().out
+    assert run("compile", "--user", folder) == compiler.DONE
+    assert ": up to date (" in capsys.readouterr().out
+
+
+def test_at_boot_an_image_put_below_an_old_plan_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update replaces the files of /usr, all of one time, and leaves /var: an hour and more after the plan was made
+    they are compared by their hashes. Nobody can make a test wait for that, or set st_ctime."""
+    folder = tmp_path / "user"
+    put(folder, "/services/a.yaml", "run: [/bin/sh]\n")
+    settle(folder)
+    run("compile", "--user", folder)
+    paths = Paths.user(str(folder))
+    assert plans.find(paths).problem == ""
+    put(folder, "/services/a.yaml", "run: [/bin/ls]\n")
+    settle(folder)
+    monkeypatch.setattr(freshness, "COPIED_NS", -freshness.RACY_NS)
+    assert plans.find(paths).problem == f"{paths.plan} is out of date: {folder}/services/a.yaml changed"
 
 
 @pytest.mark.parametrize("damage", [b"", b"linit-plan", None])

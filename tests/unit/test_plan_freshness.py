@@ -105,3 +105,27 @@ def test_sources_are_looked_for_below_the_root(tree: Path) -> None:
     moved = [Source("/" + os.path.basename(each.path), each.size, each.mtime_ns, each.sha256) for each in known[2:]]
     assert freshness.stale(moved, str(tree)) == ()
     assert freshness.stale(moved, f"{tree}/other") == ("/a.yaml", "/b.yaml")
+
+
+def test_what_was_changed_later_than_the_plan_is_compared_by_its_hash(tree: Path) -> None:
+    """Whoever sets times cannot set when: an image whose files all have one time, another version of it, a backup."""
+    known = rows(tree)
+    made_ns = tree.stat().st_ctime_ns - freshness.RACY_NS
+    (tree / "b.yaml").write_text("description: B.yaml\n")
+    (tree / "c.yaml").write_text("")
+    settle(tree)
+    assert freshness.examine_rows(known).stale == ()
+    assert freshness.examine_rows(known, "", made_ns).stale == (str(tree), f"{tree}/b.yaml")
+
+
+def test_what_was_only_touched_later_than_the_plan_is_told_as_moved(tree: Path) -> None:
+    """So that whoever writes the plan again need not look twice; where no time counts, there is nothing to write."""
+    known = rows(tree)
+    found = freshness.examine_rows(known, "", tree.stat().st_ctime_ns - freshness.RACY_NS)
+    there = [str(tree), f"{tree}/a.yaml", f"{tree}/b.yaml"]
+    assert (found.stale, [each.path for each in found.moved]) == ((), there)
+    assert freshness.examine_rows(known, "", freshness.NOTHING) == freshness.Freshness()
+
+
+def rows(tree: Path) -> list[freshness.Row]:
+    return [(each.path, each.size, each.mtime_ns, each.sha256) for each in sources(tree)]
