@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -290,3 +295,36 @@ def test_a_service_with_a_network_of_its_own_is_heard(puppet: Puppet) -> None:
     puppet.boot()
     puppet.say("STATUS=alone")
     assert puppet.status()["said"] == "alone"
+
+
+def copied(jail: Path, *paths: str) -> None:
+    """Copy files and folders to the same places below a jail, with the libraries that they ask for. Source: ldd(1)."""
+    for path in paths:
+        target = jail / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.isdir(path):
+            shutil.copytree(path, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif not target.exists():
+            shutil.copy(path, target)
+            asked = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+            copied(jail, *re.findall(r"(?:=> |^\t)(/\S+)", asked, re.MULTILINE))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a chroot needs root")
+def test_a_service_in_a_chroot_is_heard(linit: Running, tmp_path: Path) -> None:
+    """An abstract socket is on no file system: unix(7)."""
+    jail, python, library = tmp_path / "jail", os.path.realpath(sys.executable), os.path.dirname(os.__file__)
+    copied(jail, python, f"{library}/os.py", f"{library}/encodings", *([_socket.__file__] if _socket.__file__ else []))
+    program = (
+        "import _signal, _socket, posix\n"
+        "said = posix.environ[b'NOTIFY_SOCKET'].replace(b'@', b'\\0', 1)\n"
+        "speaking = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)\n"
+        "speaking.sendto(b'STATUS=' + b' '.join(sorted(map(str.encode, posix.listdir('/')))) + b'\\nREADY=1', said)\n"
+        "while True:\n    _signal.pause()\n"
+    )
+    folders = os.fsdecode(os.path.dirname(_socket.__file__)) if _socket.__file__ else library
+    environment = {"PYTHONHOME": f"{sys.base_prefix}:{sys.base_exec_prefix}", "PYTHONPATH": folders}
+    linit.define("jailed", run=[python, "-S", "-c", program], chroot=str(jail), ready="notify", environment=environment)
+    linit.boot()
+    assert linit.states["jailed"] == "up", linit.story()
+    assert linit.call("status", name="jailed")["said"] == " ".join(sorted(os.listdir(jail)))
