@@ -12,7 +12,7 @@ from linitctl.progress import ask
 from linitctl.session import Command
 from linitctl.wishes import show
 
-from linit.control.messages import nearest
+from linit.control.nearest import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

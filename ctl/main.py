@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
+from linitctl.arguments import Reader
 from linitctl.failure import FAILED, INTERRUPTED, OK, USAGE, Failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
     from typing import Final
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = {  # name -> (module of this package, summary)
     "list": ("listing", "services and their states"),
-    "status": ("listing", "everything about services, or the system as a whole"),
+    "status": ("status", "everything about services, or the system as a whole"),
     "start": ("wishes", "start services and what they need"),
     "need": ("wishes", "from a service's script: what it needs, found out while running"),
     "want": ("wishes", "from a service's script: what it wants"),
@@ -70,12 +71,19 @@ exit status: 0 the wish came true, 1 it did not, 2 usage, 3 no such service, 4 n
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run linitctl; the exit status."""
-    if arguments is None:
-        called_as = os.path.basename(sys.argv[0])
-        arguments = [called_as, *sys.argv[1:]] if called_as in CALLED_AS else sys.argv[1:]
+    """Run linitctl; the exit status. Without `arguments` it is the program: then this ends the process."""
+    if arguments is not None:
+        return _run(arguments)
+    called_as = sys.argv[0].rpartition("/")[2]
+    status = _run([called_as, *sys.argv[1:]] if called_as in CALLED_AS else sys.argv[1:])
+    sys.stderr.flush()
+    posix._exit(status)  # to take the interpreter apart costs a sixth of its start; what was written is flushed
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """What was written to standard output is flushed."""
     try:
-        status = _run(list(arguments))
+        status = _dispatch(list(arguments))
         sys.stdout.flush()
     except Failure as failure:
         return _explain(failure)
@@ -83,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output (head, less) has gone. What is still in the buffer must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         return FAILED
     return status
 
@@ -92,7 +100,7 @@ def _explain(failure: Failure) -> int:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
     if failure.message:
         sys.stderr.write(f"linitctl: {failure.message}\n")
     if failure.hint:
@@ -100,7 +108,13 @@ def _explain(failure: Failure) -> int:
     return failure.status
 
 
-def _run(arguments: list[str]) -> int:
+def _write_nowhere() -> None:
+    import os  # only here: linitctl starts faster without
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _dispatch(arguments: list[str]) -> int:
     name, rest = split(arguments)
     if not name:
         wants_help = "-h" in rest or "--help" in rest
@@ -108,7 +122,7 @@ def _run(arguments: list[str]) -> int:
         return OK if wants_help else USAGE
     name = ALIASES.get(name, name)
     if name not in COMMANDS:
-        from linit.control.messages import nearest
+        from linit.control.nearest import nearest
 
         near = nearest(name, COMMANDS)
         hint = f"did you mean {near}?" if near else "see: linitctl --help"
@@ -116,12 +130,13 @@ def _run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a locale without these letters is no reason to fail
-    command = _load(name)
+    command = load(name)
     options = parse(name, command, rest)
     return command.run(_session(options), options)
 
 
-def _load(name: str) -> Command:
+def load(name: str) -> Command:
+    """A command, by its name in COMMANDS."""
     module = __import__(f"linitctl.{COMMANDS[name][0]}", fromlist=["COMMANDS"])
     command: Command = module.COMMANDS[name]
     return command
@@ -148,6 +163,30 @@ def split(arguments: list[str]) -> tuple[str, list[str]]:
 
 def parse(name: str, command: Command, arguments: list[str]) -> Namespace:
     """The options of one command. Ends the program with status 2 when they are not understood."""
+    return read(command, arguments) or parsed(name, command, arguments)
+
+
+def read(command: Command, arguments: list[str]) -> Namespace | None:
+    """Without argparse; None where that has to say."""
+    reader = Reader()
+    command.arguments(reader)  # type: ignore[arg-type]  # takes the calls that a parser would get
+    _common_arguments(reader)
+    options = reader.read(arguments)
+    if options is not None and command.passes_on:
+        options.rest = []
+    return options
+
+
+def _common_arguments(parser: ArgumentParser | Reader) -> None:
+    common = parser.add_argument_group("options of every command")
+    common.add_argument("--socket", metavar="PATH", default="", help="the control socket of the linit to speak to")
+    common.add_argument("--user", metavar="DIR", default="", help="speak to the linit of `linit --user DIR`")
+    common.add_argument("--json", action="store_true", help="write JSON")
+    common.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: auto")
+
+
+def parsed(name: str, command: Command, arguments: list[str]) -> Namespace:
+    """By argparse. Ends the program after --help, and with status 2 when they are not understood."""
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
     lines = "\n".join(f"  {example}" for example in command.examples)
@@ -163,11 +202,7 @@ def parse(name: str, command: Command, arguments: list[str]) -> Namespace:
     if command.keeps_h:
         parser.add_argument("--help", action="help", help="show this help message and exit")
     command.arguments(parser)
-    common = parser.add_argument_group("options of every command")
-    common.add_argument("--socket", metavar="PATH", default="", help="the control socket of the linit to speak to")
-    common.add_argument("--user", metavar="DIR", default="", help="speak to the linit of `linit --user DIR`")
-    common.add_argument("--json", action="store_true", help="write JSON")
-    common.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: auto")
+    _common_arguments(parser)
     if command.passes_on:
         options, rest = parser.parse_known_args(arguments)
         options.rest = rest

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
 from linitctl.client import Client, NoAnswer
-from linitctl.style import Style, wants_colour
 
 from linit.control import messages
 
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
     from typing import Any, Final, TextIO
+
+    from linitctl.style import Style
 
     from linit.control.messages import ServiceRecord
 
@@ -47,15 +48,32 @@ class Session:
     """One run of linitctl."""
 
     def __init__(self, options: Namespace, out: TextIO | None = None, err: TextIO | None = None) -> None:
-        self.user_folder: str = os.path.abspath(options.user) if options.user else ""
+        self.user_folder: str = _absolute(options.user) if options.user else ""
         self.socket_path = _socket_path(options.socket, self.user_folder)
         self.is_system = self.socket_path == messages.DEFAULT_SOCKET
         self.is_json: bool = options.json
         self.out = sys.stdout if out is None else out
         self.err = sys.stderr if err is None else err
-        self.style = Style(wants_colour(options.color, self.out, os.environ))
-        self.err_style = Style(wants_colour(options.color, self.err, os.environ))
+        self._colour: str = options.color
+        self._styles: dict[TextIO, Style] = {}
         self._client: Client | None = None
+
+    @property
+    def style(self) -> Style:
+        """How standard output is painted."""
+        return self._style_of(self.out)
+
+    @property
+    def err_style(self) -> Style:
+        """How standard error is painted."""
+        return self._style_of(self.err)
+
+    def _style_of(self, stream: TextIO) -> Style:
+        if stream not in self._styles:
+            from linitctl.style import Style, wants_colour  # only when something is shown
+
+            self._styles[stream] = Style(wants_colour(self._colour, stream, environment))
+        return self._styles[stream]
 
     @property
     def client(self) -> Client:
@@ -74,8 +92,7 @@ class Session:
 
     def print(self, *lines: str) -> None:
         """Lines for the reader."""
-        for line in lines:
-            self.out.write(f"{line}\n")
+        self.out.write("".join(f"{line}\n" for line in lines))
 
     def print_json(self, value: object) -> None:
         """A value for a program."""
@@ -95,6 +112,8 @@ class Session:
         stream = stream or self.out
         if not stream.isatty():
             return 0
+        import os  # only here and below: linitctl starts faster without
+
         try:
             return os.get_terminal_size(stream.fileno()).columns
         except (OSError, ValueError):
@@ -116,6 +135,8 @@ class Session:
         """The folder of a user's linit, "" for the system's. Raises NoAnswer as `paths` does."""
         if self.user_folder or self.is_system:
             return self.user_folder
+        import os
+
         hello = self.client.hello
         return os.path.dirname(hello["paths"]["run"]) if hello["mode"] == "user" else ""
 
@@ -124,5 +145,20 @@ def _socket_path(socket: str, user_folder: str) -> str:
     if socket:
         return socket
     if user_folder:
-        return os.path.join(user_folder, messages.USER_SOCKET)
-    return os.environ.get(ENVIRONMENT) or messages.DEFAULT_SOCKET
+        return f"{user_folder}/{messages.USER_SOCKET}"
+    return environment(ENVIRONMENT) or messages.DEFAULT_SOCKET
+
+
+def _absolute(path: str) -> str:
+    if "." not in path and "//" not in path and not path.endswith("/"):
+        return path if path.startswith("/") else f"{posix.getcwd()}/{path}"
+    import os
+
+    return os.path.abspath(path)
+
+
+def environment(name: str) -> str:
+    """A variable of the environment; "" if it is not set."""
+    # As os.environ was made of it when the program began.
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    return posix.environ.get(name.encode(encoding, errors), b"").decode(encoding, errors)

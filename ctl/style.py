@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Final, TextIO
 
 # Source: ECMA-48, Select Graphic Rendition.
@@ -25,6 +25,7 @@ COLOUR_OF_STATE: Final = {
     "down": DIM,
 }
 
+OUTDATED: Final = "its definition changed: a restart puts the new one to use"
 AGE_UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))  # in seconds
 
 
@@ -43,11 +44,11 @@ class Style:
         return self.paint(text or state, COLOUR_OF_STATE.get(state, ""))
 
 
-def wants_colour(when: str, stream: TextIO, environment: Mapping[str, str]) -> bool:
+def wants_colour(when: str, stream: TextIO, environment: Callable[[str], str]) -> bool:
     """`when` is always, never or auto: on a terminal that is not dumb, unless NO_COLOR is set (no-color.org)."""
     if when != "auto":
         return when == "always"
-    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    return stream.isatty() and not environment("NO_COLOR") and environment("TERM") != "dumb"
 
 
 def duration(seconds: float | None) -> str:
@@ -64,11 +65,13 @@ def duration(seconds: float | None) -> str:
 def age(seconds: float) -> str:
     """How long ago something was, in its two largest units: `8 s`, `2 min 5 s`, `3 h 1 min`, `12 d 4 h`."""
     whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
     for size, unit, smaller, smaller_unit in AGE_UNITS:
         if whole >= size:
             rest = whole % size // smaller
             return f"{whole // size} {unit} {rest} {smaller_unit}" if rest else f"{whole // size} {unit}"
-    return f"{whole} s"
+    raise AssertionError(f"{seconds} s have no unit")
 
 
 def clock(wall_s: float) -> str:

@@ -27,24 +27,28 @@ def render(
     lines = [*titles, *rows]
     if not lines:
         return []
-    widths = [max(len(_text(line[column])) for line in lines) for column in range(len(lines[0]))]
-    return [_line(line, widths, style, width, right) for line in lines]
+    texts = [[cell if isinstance(cell, str) else cell[0] for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    if width:
+        _cut_last(texts, width - sum(widths[:-1]) - len(GAP) * (len(widths) - 1))
+        widths[-1] = max(len(line[-1]) for line in texts)
+    if style.has_colour:
+        return [_painted(line, shown, widths, style, right) for line, shown in zip(lines, texts, strict=True)]
+    template = GAP.join(f"%{'' if number in right else '-'}{size}s" for number, size in enumerate(widths))
+    return [(template % tuple(line)).rstrip() for line in texts]
 
 
-def _line(cells: Sequence[Cell], widths: list[int], style: Style, width: int, right: Sequence[int]) -> str:
+def _cut_last(texts: list[list[str]], width: int) -> None:
+    for line in texts:
+        if len(line[-1]) > width:
+            line[-1] = f"{line[-1][: max(0, width - 1)]}…"
+
+
+def _painted(line: Sequence[Cell], texts: list[str], widths: list[int], style: Style, right: Sequence[int]) -> str:
+    """Colours have no width: what is painted is padded by hand."""
     parts = []
-    used = 0
-    for column, cell in enumerate(cells):
-        text, colour = (cell, "") if isinstance(cell, str) else cell
-        is_last = column == len(cells) - 1
-        if is_last and width and used + len(text) > width:
-            text = f"{text[: max(0, width - used - 1)]}…"
-        padding = " " * (widths[column] - len(text)) if not is_last or column in right else ""
-        painted = style.paint(text, colour)
-        parts.append(padding + painted if column in right else painted + padding)
-        used += widths[column] + len(GAP)
+    for number, (cell, text) in enumerate(zip(line, texts, strict=True)):
+        painted = text if isinstance(cell, str) else style.paint(text, cell[1])
+        padding = " " * (widths[number] - len(text))
+        parts.append(padding + painted if number in right else painted + padding)
     return GAP.join(parts).rstrip()
-
-
-def _text(cell: Cell) -> str:
-    return cell if isinstance(cell, str) else cell[0]

@@ -7,10 +7,10 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from linit.control import messages
+from linit.control import frames, messages, signatures
 from linit.control.authorisation import may_write, printable
-from linit.control.messages import METHODS, Parameter
 from linit.control.nearest import nearest
+from linit.control.signatures import METHODS, REQUIRED, Parameter
 
 if TYPE_CHECKING:
     from linit.control.connection import Connection
@@ -80,7 +80,7 @@ class Call:
     def notify(self, method: str, params: dict[str, Any]) -> None:
         """Tell the caller something before the answer."""
         if self.connection.session == self._session and not self.connection.is_ended:
-            self.connection.notify(messages.notification(method, params))
+            self.connection.notify(frames.notification(method, params))
 
     def refuse(self, error: ErrorRecord) -> None:
         """Send an error."""
@@ -167,7 +167,7 @@ def checked(method: str, parameters: dict[str, Parameter], params: dict[str, Any
     values = {}
     for name, parameter in parameters.items():
         value = params.get(name, parameter.default)
-        if value is messages.REQUIRED:
+        if value is REQUIRED:
             raise Refusal(messages.BAD_PARAMS, f"{method}: {name}: missing, expected {parameter.type}")
         if name in params and not _fits(value, parameter.type):
             found = printable(repr(value), 60)
@@ -183,17 +183,17 @@ def checked(method: str, parameters: dict[str, Parameter], params: dict[str, Any
 def _fits(value: object, expected: str) -> bool:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     match expected:
-        case messages.TEXT:
+        case signatures.TEXT:
             return isinstance(value, str)
-        case messages.TEXTS:
+        case signatures.TEXTS:
             return isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value)
-        case messages.ANY_TEXTS:
+        case signatures.ANY_TEXTS:
             return isinstance(value, list) and all(isinstance(one, str) for one in value)
-        case messages.TEXT_MAP:
+        case signatures.TEXT_MAP:
             return isinstance(value, dict) and all(isinstance(one, str) for pair in value.items() for one in pair)
-        case messages.FLAG:
+        case signatures.FLAG:
             return isinstance(value, bool)
-        case messages.WHOLE:
+        case signatures.WHOLE:
             return is_whole
         case _:
             return is_whole or isinstance(value, str)

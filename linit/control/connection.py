@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from linit import VERSION
-from linit.control import messages
+from linit.control import frames, messages
 from linit.control.authorisation import Peer, asker, printable
-from linit.control.messages import Decoder, MessageError
+from linit.control.frames import Decoder, MessageError
 
 if TYPE_CHECKING:
     from linit.control.messages import ErrorRecord
@@ -91,7 +91,7 @@ class Connection:
                 frame = self._decoder.take()
                 if frame is None:
                     break
-                id_, method, params = messages.open_request(frame)
+                id_, method, params = frames.open_request(frame)
             except MessageError as fault:
                 self.cut_off(messages.error(fault.code, str(fault)))
                 break
@@ -115,7 +115,7 @@ class Connection:
             self.cut_off(refusal)
         elif id_ in self.in_flight:
             refusal = messages.error(messages.BAD_PARAMS, f"the id {id_} is still in use")
-            self._send(messages.response(id_, refusal, None))  # the earlier request of that id goes on
+            self._send(frames.response(id_, refusal, None))  # the earlier request of that id goes on
         elif len(self.in_flight) >= IN_FLIGHT_MAX:
             text = f"{IN_FLIGHT_MAX} requests of this connection wait for their answers already"
             self.refuse(id_, messages.error(messages.BUSY, text, "wait for one of them"))
@@ -154,7 +154,7 @@ class Connection:
 
     def _respond(self, id_: int, error: ErrorRecord | None, result: object) -> None:
         self.in_flight.discard(id_)
-        self._send(messages.response(id_, error, result))
+        self._send(frames.response(id_, error, result))
 
     def notify(self, data: bytes) -> None:
         """A notification, encoded once for all who get it. Who does not read them is cut off."""
@@ -175,7 +175,7 @@ class Connection:
             self._drop_unsent()
         self.topics = frozenset()
         self.in_flight = set()
-        self._send(messages.notification(messages.CLOSED, error))
+        self._send(frames.notification(messages.CLOSED, error))
         self.is_closing = True
         if not self._queue:
             self._closed()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from linit import VERSION
 from linit.control import graph_methods, lock_methods, messages, records, report, state_methods, transient, wish_methods
+from linit.control.authorisation import printable
 from linit.control.calls import Call, Handler, Refusal
 from linit.control.nearest import nearest
 from linit.engine import explain
+from linit.engine.engine import Engine
+from linit.engine.unit import Unit
 from linit.model.service import Kind
 
 
@@ -38,28 +43,51 @@ def list_services(call: Call, params: dict[str, Any]) -> None:
     most = params["most"]
     if not 0 < most <= messages.PAGE_MAX:
         raise Refusal(messages.BAD_PARAMS, f"list: most: found {most}, expected 1 to {messages.PAGE_MAX}")
-    call.answer(_page(call, params["after"], most))
+    call.answer(_page(call, params["after"], most, params["keys"]))
 
 
-def _page(call: Call, after: str = "", most: int = messages.PAGE_MAX) -> dict[str, Any]:
+def _page(call: Call, after: str = "", most: int = messages.PAGE_MAX, keys: Sequence[str] = ()) -> dict[str, Any]:
     """One call must not take long, however many services there are: who waits meanwhile is everybody else."""
+    engine = call.engine
+    names = sorted(name for name in engine.units if name > after) if after else sorted(engine.units)
+    units = [engine.units[name] for name in names[:most]]
+    return {"services": _brief(call, units, keys) if keys else _whole(call, units), "more": len(names) > most}
+
+
+def _whole(call: Call, units: Iterable[Unit]) -> list[Any]:
     now_s, engine = call.now_s, call.engine
-    names = sorted(name for name in engine.units if name > after)
-    services = [_with_words(call, records.service(engine, engine.units[name], now_s)) for name in names[:most]]
-    return {"services": services, "more": len(names) > most}
+    return [_with_words(call, unit, records.service(engine, unit, now_s)) for unit in units]
 
 
-def _with_words(call: Call, record: Any) -> Any:
-    """A record of a trigger with what it waits for, which only the part of the runtime knows that does."""
-    is_armed = record.get("activates") or record.get("kind") == Kind.SOCKET.value
-    return {**record, "waits_for": call.server.supervisor.trigger_words(record["name"])} if is_armed else record
+def _brief(call: Call, units: Iterable[Unit], keys: Sequence[str]) -> list[list[Any]]:
+    """Only the values of these keys, in their order. Raises Refusal for an unknown one."""
+    known: dict[str, records.Value] = {**records.SERVICE, **records.PARTS, "waits_for": partial(_words, call)}
+    for key in keys:
+        if key not in known:
+            expected = ", ".join(known)
+            found = printable(repr(key), 60)
+            raise Refusal(messages.BAD_PARAMS, f"list: keys: found {found}, expected some of {expected}")
+    now_s, engine, values = call.now_s, call.engine, [known[key] for key in keys]
+    return [[value(engine, unit, now_s) for value in values] for unit in units]
+
+
+def _words(call: Call, engine: Engine, unit: Unit, now_s: float) -> list[str]:
+    """What a trigger waits for, which only the part of the runtime knows that waits."""
+    if unit.service.activates or unit.service.kind is Kind.SOCKET:
+        return call.server.supervisor.trigger_words(unit.name)
+    return []
+
+
+def _with_words(call: Call, unit: Unit, record: Any) -> Any:
+    words = _words(call, call.engine, unit, call.now_s)
+    return {**record, "waits_for": words} if words else record
 
 
 def status(call: Call, params: dict[str, Any]) -> None:
     """Everything about one service."""
     unit = call.unit(params["name"])
     supervisor = call.server.supervisor
-    details = _with_words(call, records.details(call.engine, unit, call.now_s))
+    details = _with_words(call, unit, records.details(call.engine, unit, call.now_s))
     details["triggers"] = _told_triggers(call, details["triggers"])
     call.answer({**details, "said": supervisor.status_text(unit.name), "usage": supervisor.usage(unit)})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from linit.engine import explain
 from linit.engine.effects import Answer, Transition
@@ -32,32 +33,44 @@ def reason(value: Reason, now_s: float) -> dict[str, Any]:
     }
 
 
+def _text(engine: Engine, unit: Unit, now_s: float) -> str:
+    if unit.state in (UnitState.WAITING, UnitState.STARTING, UnitState.STOPPING):
+        return str(explain.present_reason(engine, unit))  # what is waited for now, not when it began
+    return str(unit.reason)
+
+
+Value = Callable[[Engine, Unit, float], Any]  # of a unit, now (seconds)
+# What `list` shows of a service, by key: each value is found without the others.
+SERVICE: Final[dict[str, Value]] = {
+    "name": lambda engine, unit, now_s: unit.name,
+    "kind": lambda engine, unit, now_s: unit.service.kind.value,
+    "state": lambda engine, unit, now_s: unit.state.value,
+    "desired": lambda engine, unit, now_s: unit.desired.value,
+    "description": lambda engine, unit, now_s: unit.service.description,
+    "text": _text,
+    "reason": lambda engine, unit, now_s: reason(unit.reason, now_s),
+    "pid": lambda engine, unit, now_s: unit.pids.get(Role.MAIN),
+    "pids": lambda engine, unit, now_s: {role.value: pid for role, pid in unit.pids.items()},
+    "since_s": lambda engine, unit, now_s: max(0.0, now_s - unit.changed_at_s),
+    "duration_s": lambda engine, unit, now_s: unit.start_duration_s,
+    "restarts": lambda engine, unit, now_s: unit.restarts,
+    "runlevels": lambda engine, unit, now_s: list(unit.service.runlevels),
+    "outdated": lambda engine, unit, now_s: unit.is_outdated,
+    "broken": lambda engine, unit, now_s: unit.service.broken,
+    "transient": lambda engine, unit, now_s: unit.service.transient,
+    "activates": lambda engine, unit, now_s: unit.service.activates,
+    "waits_for": lambda engine, unit, now_s: [],
+}
+# What may be asked for besides: part of a value.
+PARTS: Final[dict[str, Value]] = {
+    "cause": lambda engine, unit, now_s: unit.reason.cause.value,
+}
+
+
 def service(engine: Engine, unit: Unit, now_s: float) -> ServiceRecord:
     """One service, as `list` shows it."""
-    definition = unit.service
-    text = str(unit.reason)
-    if unit.state in (UnitState.WAITING, UnitState.STARTING, UnitState.STOPPING):
-        text = str(explain.present_reason(engine, unit))  # what is waited for now, not when it began
-    return {
-        "name": unit.name,
-        "kind": definition.kind.value,
-        "state": unit.state.value,
-        "desired": unit.desired.value,
-        "description": definition.description,
-        "text": text,
-        "reason": reason(unit.reason, now_s),
-        "pid": unit.pids.get(Role.MAIN),
-        "pids": {role.value: pid for role, pid in unit.pids.items()},
-        "since_s": max(0.0, now_s - unit.changed_at_s),
-        "duration_s": unit.start_duration_s,
-        "restarts": unit.restarts,
-        "runlevels": list(definition.runlevels),
-        "outdated": unit.is_outdated,
-        "broken": definition.broken,
-        "transient": definition.transient,
-        "activates": definition.activates,
-        "waits_for": [],
-    }
+    record: dict[str, Any] = {key: value(engine, unit, now_s) for key, value in SERVICE.items()}
+    return record  # type: ignore[return-value]
 
 
 def details(engine: Engine, unit: Unit, now_s: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Callable
 from typing import Any, Final
 
-from linit.control import messages, records
+from linit.control import frames, messages, records
 from linit.control.authorisation import Peer, may_write, peer_of
 from linit.control.boot_record import BootRecord
 from linit.control.calls import Call, serve
@@ -194,12 +194,12 @@ class ControlServer:
         match noted:
             case Transition():
                 unit = self.supervisor.engine.units.get(noted.name)
-                data = messages.notification(messages.TRANSITION, records.transition(noted, unit))
+                data = frames.notification(messages.TRANSITION, records.transition(noted, unit))
             case Told(name, text, at_s):
-                data = messages.notification(messages.TOLD, {"name": name, "text": text, "at_s": at_s})
+                data = frames.notification(messages.TOLD, {"name": name, "text": text, "at_s": at_s})
             case BootFinished(runlevel, at_s, failed):
                 finished = {"runlevel": runlevel, "at_s": at_s, "failed": list(failed)}
-                data = messages.notification(messages.BOOT_FINISHED, finished)
+                data = frames.notification(messages.BOOT_FINISHED, finished)
         for one in subscribers:
             one.notify(data)
 
@@ -208,7 +208,7 @@ def _turn_away(accepted: socket.socket, why: str) -> None:
     """Say why nobody listens. The answer fits any socket buffer; a client that is gone already does not matter."""
     accepted.setblocking(False)
     with contextlib.suppress(OSError):
-        accepted.send(messages.notification(messages.CLOSED, messages.error(messages.BUSY, why, "try again later")))
+        accepted.send(frames.notification(messages.CLOSED, messages.error(messages.BUSY, why, "try again later")))
     accepted.close()
 
 

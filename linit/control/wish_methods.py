@@ -8,6 +8,7 @@ from typing import Any, Final
 from linit.control import messages, records
 from linit.control.authorisation import printable
 from linit.control.calls import Call, Refusal
+from linit.control.nearest import nearest
 from linit.engine.effects import Answer, To
 from linit.engine.events import Verb
 from linit.model.service import Kind
@@ -101,7 +102,7 @@ def runlevel(call: Call, params: dict[str, Any]) -> None:
     known = _runlevels(call)
     if name not in known:
         shown = printable(name, 80)
-        near = messages.nearest(name, known)
+        near = nearest(name, known)
         hint = f"did you mean {near}?" if near else f"the runlevels are {', '.join(known)}"
         text = f"no runlevel is called {shown!r}"
         raise Refusal(messages.UNKNOWN_SERVICE, text, hint, name=shown, near=near)
@@ -144,7 +145,7 @@ def signal_number(named: str | int) -> int:
         number = getattr(signal.Signals.__members__.get(f"SIG{text}"), "value", 0)
     if not 0 < number <= SIGNAL_MAX:
         known = [name.removeprefix("SIG") for name in signal.Signals.__members__]
-        near = messages.nearest(text.lower(), (name.lower() for name in known)).upper()
+        near = nearest(text.lower(), (name.lower() for name in known)).upper()
         hint = f"did you mean {near}?" if near else "a name such as TERM, or a number"
         raise Refusal(messages.BAD_PARAMS, f"no signal is called {printable(str(named), 40)!r}", hint)
     return number

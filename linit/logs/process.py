@@ -20,8 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgpack
-
+from linit import messagepack
 from linit.logs import elsewhere, limits
 from linit.logs import lines as text
 from linit.logs.flood import Flood
@@ -154,7 +153,7 @@ class LogProcess:
     def _handle(self, data: bytes, fds: list[int]) -> None:
         """One message. One that PID 1 would not send is told on standard error and forgotten."""
         try:
-            message = msgpack.unpackb(data)
+            message = messagepack.unpackb(data)
             self._on_message[message[0]](message, fds)
         except (ValueError, KeyError, IndexError, TypeError) as failure:
             for fd in fds:

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import msgpack
-
+from linit import messagepack
 from linit.model.place import Fault, Place, Severity
 from linit.model.service import (
     Command,
@@ -150,12 +149,12 @@ def _framed(head: bytes, body: bytes) -> bytes:
 
 
 def _packed(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value, unicode_errors=BYTES_OF_NAMES)
+    packed: bytes = messagepack.packb(value, unicode_errors=BYTES_OF_NAMES)
     return packed
 
 
 def _unpacked(data: bytes) -> Any:
-    return msgpack.unpackb(data, use_list=False, unicode_errors=BYTES_OF_NAMES)
+    return messagepack.unpackb(data, use_list=False, unicode_errors=BYTES_OF_NAMES)
 
 
 def _foreign(why: object) -> PlanError:
@@ -210,10 +209,10 @@ def _unframed(data: bytes) -> tuple[bytes, bytes]:
     if not data:
         raise PlanError(f"the plan is empty: {ADVICE}")
     try:
-        header = msgpack.unpackb(data, use_list=False, max_array_len=PARTS)
-    except msgpack.ExtraData:
+        header = messagepack.unpackb(data, use_list=False, max_array_len=PARTS)
+    except messagepack.ExtraData:
         raise PlanError(f"the plan is corrupt (something follows its end): {ADVICE}") from None
-    except (ValueError, msgpack.UnpackException) as error:
+    except (ValueError, messagepack.UnpackException) as error:
         what = "truncated" if "incomplete" in str(error) else "corrupt (not MessagePack)"
         raise PlanError(f"the plan is {what}: {ADVICE}") from None
     if not isinstance(header, tuple) or len(header) < 2 or header[0] != MAGIC:

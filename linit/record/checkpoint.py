@@ -12,9 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from typing import Any, Final
 
-import msgpack
-
-from linit import VERSION
+from linit import VERSION, messagepack
 from linit.engine import effects
 from linit.engine.board import Board
 from linit.engine.course import Course
@@ -83,7 +81,7 @@ def take(engine: Engine) -> bytes:
         **_reloads(engine._ledger),
         "locks": [plain(claim) for claim in engine.locks],
     }
-    packed: bytes = msgpack.packb(state, unicode_errors=BYTES_OF_NAMES)
+    packed: bytes = messagepack.packb(state, unicode_errors=BYTES_OF_NAMES)
     return packed
 
 
@@ -139,8 +137,8 @@ def restore(plan: Plan, data: bytes) -> Engine:
 
 def _read(data: bytes) -> dict[str, Any]:
     try:
-        state = msgpack.unpackb(data, unicode_errors=BYTES_OF_NAMES)
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        state = messagepack.unpackb(data, unicode_errors=BYTES_OF_NAMES)
+    except (ValueError, TypeError, messagepack.UnpackException) as error:
         raise CheckpointError(f"no checkpoint: {error!r}") from error
     found = state.get("format") if isinstance(state, dict) else None
     if found != [MAGIC, FORMAT_VERSION]:

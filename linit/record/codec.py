@@ -16,8 +16,7 @@ import typing
 from dataclasses import is_dataclass
 from typing import Any, Final
 
-import msgpack
-
+from linit import messagepack
 from linit.engine import events
 from linit.model.service import Plan
 
@@ -37,7 +36,7 @@ def pack_event(event: events.Event, at_s: float) -> bytes:
 
 def pack_row(row: list[Any]) -> bytes:
     """A row that is no event: its first word says what it is."""
-    packed: bytes = msgpack.packb(row, unicode_errors=BYTES_OF_NAMES)
+    packed: bytes = messagepack.packb(row, unicode_errors=BYTES_OF_NAMES)
     return packed
 
 

@@ -13,9 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-import msgpack
-
-from linit import VERSION
+from linit import VERSION, messagepack
 from linit.engine.engine import Engine
 from linit.engine.events import Event
 from linit.model.service import Plan
@@ -127,11 +125,11 @@ class Recorder:
         words = [head.word, self.key, head.number]
         if isinstance(head.content, Plan):
             known = head.content is self._told_plan
-            return msgpack.packb(words), None if known else plan_codec.encode(head.content)
+            return messagepack.packb(words), None if known else plan_codec.encode(head.content)
         if head.word == "state" or len(head.content) > BATCH_BYTES:
-            return msgpack.packb(words), head.content
+            return messagepack.packb(words), head.content
         rows = b"".join(each.content for each in self._batch() if isinstance(each.content, bytes))
-        return msgpack.packb([*words, rows]), None
+        return messagepack.packb([*words, rows]), None
 
     def sent(self) -> None:
         """The log process has what `message` gave."""

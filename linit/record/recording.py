@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgpack
-
+from linit import messagepack
 from linit.engine.engine import Engine
 from linit.engine.events import Event
 from linit.model.service import Plan
@@ -168,16 +167,16 @@ def _content(path: str) -> bytes:
 
 def _frames(data: bytes, path: str, recording: Recording) -> Iterator[tuple[int, bytes]]:
     """The frames of a file; ends at a wrong one, which becomes the recording's fault."""
-    unpacker = msgpack.Unpacker(max_buffer_size=FILE_MAX_BYTES)
+    unpacker = messagepack.Unpacker(max_buffer_size=FILE_MAX_BYTES)
     unpacker.feed(data)
     good = 0
     while good < len(data):
         try:
             read = unpacker.unpack()
-        except msgpack.OutOfData:
+        except messagepack.OutOfData:
             recording.fault = f"{path}: truncated at byte {good}"
             return
-        except (ValueError, msgpack.UnpackException):
+        except (ValueError, messagepack.UnpackException):
             read = None
         match read:
             case [int(number), int(found), bytes(rows)] if checksum(number, rows) == found:
@@ -219,7 +218,7 @@ class _Reader:
     def take(self, number: int, rows: bytes) -> None:
         """The rows of a frame. What is wrong with them becomes the recording's fault."""
         recording = self.recording
-        unpacker = msgpack.Unpacker(unicode_errors=codec.BYTES_OF_NAMES, max_buffer_size=FILE_MAX_BYTES)
+        unpacker = messagepack.Unpacker(unicode_errors=codec.BYTES_OF_NAMES, max_buffer_size=FILE_MAX_BYTES)
         unpacker.feed(rows)
         try:
             for index, row in enumerate(unpacker):

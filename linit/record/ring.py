@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgpack
-
+from linit import messagepack
 from linit.record.codec import BYTES_OF_NAMES, pack_row
 from linit.record.recorder import PLAN, SEGMENT_BYTES, STATE
 
@@ -55,7 +54,7 @@ class Segment:
 
 def frame(number: int, rows: bytes) -> bytes:
     """Rows as they lie in a file."""
-    packed: bytes = msgpack.packb([number, checksum(number, rows), rows])
+    packed: bytes = messagepack.packb([number, checksum(number, rows), rows])
     return packed
 
 
@@ -238,19 +237,19 @@ def _has_too_much(sizes_bytes: Sequence[int]) -> bool:
 
 def _whole(data: bytes) -> tuple[int, int]:
     """How much of a file are whole frames, and the number of the row after them."""
-    unpacker = msgpack.Unpacker()
+    unpacker = messagepack.Unpacker()
     unpacker.feed(data)
     whole = following = 0
     try:
         for number, _, rows in unpacker:
             whole, following = unpacker.tell(), number + _count(rows)
-    except (ValueError, TypeError, msgpack.UnpackException):
+    except (ValueError, TypeError, messagepack.UnpackException):
         return whole, following
     return whole, following
 
 
 def _count(rows: bytes) -> int:
     """How many rows there are."""
-    unpacker = msgpack.Unpacker(unicode_errors=BYTES_OF_NAMES, max_buffer_size=0)
+    unpacker = messagepack.Unpacker(unicode_errors=BYTES_OF_NAMES, max_buffer_size=0)
     unpacker.feed(rows)
     return sum(1 for _ in unpacker)

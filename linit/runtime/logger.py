@@ -14,8 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgpack
-
+from linit import messagepack
 from linit.model.reason import exit_words
 from linit.model.service import Execution
 from linit.runtime import interpreter, kernel_files
@@ -184,11 +183,11 @@ class Logger:
         try:
             while output.unsent:
                 pipe = output.unsent[0]
-                message = msgpack.packb(output.message_of(pipe), unicode_errors="surrogateescape")
+                message = messagepack.packb(output.message_of(pipe), unicode_errors="surrogateescape")
                 socket.send_fds(self._socket, [message], [output.reading_end(pipe)])
                 output.unsent.popleft()
             while output.messages:
-                message = msgpack.packb(output.messages[0], unicode_errors="surrogateescape")
+                message = messagepack.packb(output.messages[0], unicode_errors="surrogateescape")
                 self._socket.send(message)
                 output.messages.popleft()
             self._flush_recorder(self._socket)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from linit.control import messages
+from linit.control import frames, messages
 
 LIMIT_S: Final = 60.0
 ANSWER_MAX_BYTES: Final = 64 << 20
@@ -36,7 +36,7 @@ class Running:
         self.has_booted = False
         self._printed = b""
         self._socket: socket.socket | None = None
-        self._decoder = messages.Decoder(ANSWER_MAX_BYTES)
+        self._decoder = frames.Decoder(ANSWER_MAX_BYTES)
         self._answers: dict[int, tuple[Any, Any]] = {}
         self._next_id = 0
         self._selector = selectors.DefaultSelector()
@@ -136,7 +136,7 @@ class Running:
         assert self._socket is not None
         self._next_id += 1
         self._socket.setblocking(True)
-        self._socket.sendall(messages.request(self._next_id, method, params))
+        self._socket.sendall(frames.request(self._next_id, method, params))
         self._socket.setblocking(False)
         return self._next_id
 

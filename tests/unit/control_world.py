@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from linit.control import messages
+from linit.control import frames, messages
 from linit.control.authorisation import Peer
 from linit.control.server import ControlServer
 from linit.engine import effects, events
@@ -291,7 +291,7 @@ class Talker:
         self.world = world
         self.socket = connection
         self.socket.setblocking(False)
-        self.decoder = messages.Decoder(messages.ANSWER_MAX_BYTES)
+        self.decoder = frames.Decoder(messages.ANSWER_MAX_BYTES)
         self.frames: deque[list[Any]] = deque()
         self.is_closed = False
         self._last_id = 0
@@ -344,7 +344,7 @@ class Talker:
     def ask(self, method: str, **params: Any) -> int:
         """Send a request; its id."""
         self._last_id += 1
-        self.send(messages.request(self._last_id, method, params))
+        self.send(frames.request(self._last_id, method, params))
         return self._last_id
 
     def hello(self) -> Talker:

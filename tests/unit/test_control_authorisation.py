@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from linit.control.authorisation import Peer, asker, may_write, peer_of, printable
-from linit.control.messages import METHODS, PROTOCOL
+from linit.control.messages import PROTOCOL
+from linit.control.signatures import METHODS
 
 from .control_world import Talker, service, world
 

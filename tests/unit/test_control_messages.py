@@ -1,4 +1,4 @@
-"""What is spoken on the control socket: linit/control/messages.py. Framing after the MessagePack-RPC specification."""
+"""What is spoken on the control socket: linit/control/frames.py. Framing after the MessagePack-RPC specification."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linit.control import messages
-from linit.control.messages import Decoder, MessageError, open_request
+from linit.control import frames, messages
+from linit.control.frames import Decoder, MessageError, open_request
 from linit.model.paths import Paths
 
 values = st.recursive(
@@ -20,12 +20,12 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-frames = st.lists(st.lists(values, max_size=5), max_size=6)
+some_frames = st.lists(st.lists(values, max_size=5), max_size=6)
 
 
-@given(frames, st.lists(st.integers(1, 40), min_size=1, max_size=30))
+@given(some_frames, st.lists(st.integers(1, 40), min_size=1, max_size=30))
 def test_frames_arrive_whole_and_in_order_however_the_stream_is_cut(sent: list[list[Any]], sizes: list[int]) -> None:
-    stream = b"".join(map(messages.encode, sent))
+    stream = b"".join(map(frames.encode, sent))
     decoder = Decoder(1 << 16)
     arrived = []
     position = piece = 0
@@ -71,8 +71,8 @@ def test_what_is_not_a_frame_is_named(data: bytes, text: str) -> None:
 
 def test_a_frame_may_be_as_large_as_the_limit_and_no_larger() -> None:
     def frame_of(size: int) -> bytes:
-        overhead = len(messages.encode(["x" * 70000])) - 70000
-        return messages.encode(["x" * (size - overhead)])
+        overhead = len(frames.encode(["x" * 70000])) - 70000
+        return frames.encode(["x" * (size - overhead)])
 
     decoder = Decoder(100_000)
     decoder.feed(frame_of(100_000) * 3)
@@ -95,7 +95,7 @@ def test_a_frame_that_never_ends_is_cut_off_even_when_it_is_made_of_small_values
 
 def test_messages_before_a_malformed_one_are_still_given() -> None:
     decoder = Decoder(1000)
-    decoder.feed(messages.encode([1]) + b"\xc1")
+    decoder.feed(frames.encode([1]) + b"\xc1")
     assert decoder.take() == [1]
     with pytest.raises(MessageError):
         decoder.take()
@@ -116,13 +116,13 @@ def test_parameters_are_a_map_or_nothing() -> None:
 
 
 def test_requests_responses_and_notifications_are_those_of_messagepack_rpc() -> None:
-    assert msgpack.unpackb(messages.request(3, "list", {})) == [0, 3, "list", [{}]]
-    assert msgpack.unpackb(messages.response(3, None, "r")) == [1, 3, None, "r"]
-    assert msgpack.unpackb(messages.notification("told", {"a": 1})) == [2, "told", [{"a": 1}]]
+    assert msgpack.unpackb(frames.request(3, "list", {})) == [0, 3, "list", [{}]]
+    assert msgpack.unpackb(frames.response(3, None, "r")) == [1, 3, None, "r"]
+    assert msgpack.unpackb(frames.notification("told", {"a": 1})) == [2, "told", [{"a": 1}]]
 
 
 def test_a_text_that_is_no_unicode_still_travels() -> None:
-    assert msgpack.unpackb(messages.encode(["a\udcffb"])) == ["a?b"]
+    assert msgpack.unpackb(frames.encode(["a\udcffb"])) == ["a?b"]
 
 
 def test_the_socket_paths_are_those_of_the_model() -> None:

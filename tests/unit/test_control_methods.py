@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from linit.control import messages
 from linit.control.methods import HANDLERS
+from linit.control.signatures import METHODS
 from linit.engine.events import Ready
 from linit.model.place import Fault, Place, Severity
 from linit.model.service import CutEdge, Dependency, EdgeKind, Kind, Restart, RestartPolicy, Service
@@ -16,7 +16,7 @@ from .control_world import NOTIFY, WEB, error_of, result_of, runlevel, service, 
 
 
 def test_every_method_of_the_table_has_a_handler_and_every_handler_is_in_the_table() -> None:
-    assert set(HANDLERS) == set(messages.METHODS)
+    assert set(HANDLERS) == set(METHODS)
 
 
 # -- what is asked wrongly
@@ -29,7 +29,7 @@ def test_every_method_of_the_table_has_a_handler_and_every_handler_is_in_the_tab
         ("status", {}, "bad_params", "status: name: missing, expected a text", ""),
         ("status", {"name": 7}, "bad_params", "status: name: found 7, expected a text", ""),
         ("status", {"nmae": "web"}, "bad_params", "status: nmae: no such parameter, it takes name", ""),
-        ("list", {"all": True}, "bad_params", "list: all: no such parameter, it takes after, most", ""),
+        ("list", {"all": True}, "bad_params", "list: all: no such parameter, it takes after, most, keys", ""),
         ("start", {"names": []}, "bad_params", "start: names: found [], expected a list of texts", ""),
         ("start", {"names": "web"}, "bad_params", "start: names: found 'web', expected a list of texts", ""),
         ("start", {"names": ["web"], "wait": 1}, "bad_params", "start: wait: found 1, expected true or false", ""),

@@ -9,7 +9,7 @@ import pytest
 from linitctl.client import Client
 from linitctl.progress import Movers
 
-from linit.control import messages
+from linit.control import frames, messages
 from linit.control.connection import QUEUE_MAX_BYTES
 from linit.control.messages import NOTIFICATION, PAGE_MAX
 
@@ -31,7 +31,7 @@ def test_the_pages_of_a_listing_are_all_services_in_their_order(large: World) ->
     page = result_of(talker, "list")
     while True:
         assert len(page["services"]) <= PAGE_MAX
-        assert len(messages.response(1, None, page)) < QUEUE_MAX_BYTES
+        assert len(frames.response(1, None, page)) < QUEUE_MAX_BYTES
         found += [record["name"] for record in page["services"]]
         if not page["more"]:
             break
@@ -49,6 +49,19 @@ def test_a_page_has_as_many_as_were_asked_for_after_a_name_that_need_not_exist(l
     for most in (0, PAGE_MAX + 1):
         message = error_of(talker, "list", most=most)["message"]
         assert message == f"list: most: found {most}, expected 1 to {PAGE_MAX}"
+
+
+def test_of_a_listing_with_keys_a_service_is_the_list_of_their_values(large: World) -> None:
+    talker = large.client()
+    page = result_of(talker, "list", after=NAMES[-2], keys=["name", "state", "cause", "waits_for", "name"])
+    assert page == {"services": [[NAMES[-1], "down", "never_wanted", [], NAMES[-1]]], "more": False}
+    assert result_of(talker, "list", after=NAMES[-1], keys=["name"]) == {"services": [], "more": False}
+    whole = result_of(talker, "list", after=NAMES[-2])["services"][0]
+    assert result_of(talker, "list", after=NAMES[-2], keys=list(whole))["services"] == [list(whole.values())]
+    assert error_of(talker, "list", keys=["name", "colour"])["message"] == (
+        "list: keys: found 'colour', expected some of name, kind, state, desired, description, text, reason, pid, "
+        "pids, since_s, duration_s, restarts, runlevels, outdated, broken, transient, activates, waits_for, cause"
+    )
 
 
 def test_who_subscribes_gets_the_first_page(large: World) -> None:

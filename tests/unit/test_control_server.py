@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from linit import VERSION
-from linit.control import messages
+from linit.control import frames, messages
 from linit.control.authorisation import Peer
 from linit.control.connection import IN_FLIGHT_MAX, QUEUE_MAX_BYTES, QUEUE_PAUSE_BYTES
 from linit.control.server import CLIENTS_MAX, CLIENTS_PER_USER_MAX, CLIENTS_RESERVED, ControlServer
@@ -150,9 +150,9 @@ def test_another_protocol_is_refused_with_what_to_do(protocol: object) -> None:
     [
         (b"\xc1", "malformed"),
         (b"GET / HTTP/1.1\r\n\r\n", "malformed"),
-        (messages.encode([7, 7]), "malformed"),
-        (messages.encode([0, 1, "list", ["x"]]), "malformed"),
-        (messages.encode([0, 1, "list", [{"x": "x" * (1 << 20)}]]), "too_large"),
+        (frames.encode([7, 7]), "malformed"),
+        (frames.encode([0, 1, "list", ["x"]]), "malformed"),
+        (frames.encode([0, 1, "list", [{"x": "x" * (1 << 20)}]]), "too_large"),
         (b"\x94\x00\x01\xa4list" + b"\xdc\x10\x00" * 400_000, "malformed"),
     ],
 )
@@ -187,12 +187,12 @@ def test_requests_of_a_client_that_does_not_read_answers_are_not_taken() -> None
     with world(*MANY) as here:
         greedy = here.client()
         for number in range(10, 210):
-            greedy.send(messages.request(number, "list", {}))
+            greedy.send(frames.request(number, "list", {}))
         good = here.client()
         for _ in range(50):
             assert good.call("runlevel")[0] is None
         (connection,) = [one for one in here.server._clients if one.queued_bytes]
-        one_answer = len(messages.response(1, None, good.call("list")[1]))
+        one_answer = len(frames.response(1, None, good.call("list")[1]))
         assert connection.queued_bytes <= QUEUE_PAUSE_BYTES + one_answer
         got = [frame[1] for _ in range(200) if (frame := greedy.frame())]
         assert got == list(range(10, 210))
@@ -225,8 +225,8 @@ def test_many_requests_wait_on_one_connection_and_are_answered_as_they_come_true
         assert talker.call("runlevel")[0] is None
         here.supervisor.dispatch(Ready("b"))
         here.supervisor.dispatch(Ready("a"))
-        frames = [talker.frame(), talker.frame()]
-        assert [frame[1] for frame in frames if frame] == [second, first]
+        answers = [talker.frame(), talker.frame()]
+        assert [frame[1] for frame in answers if frame] == [second, first]
 
 
 def test_an_id_that_is_in_use_is_refused_and_so_are_too_many_requests() -> None:
@@ -234,12 +234,12 @@ def test_an_id_that_is_in_use_is_refused_and_so_are_too_many_requests() -> None:
         here.supervisor.held.add("a")
         talker = here.client()
         for number in range(1000, 1000 + IN_FLIGHT_MAX - 1):
-            talker.send(messages.request(number, "start", {"names": ["a"]}))
-        talker.send(messages.request(1000, "list", {}))
+            talker.send(frames.request(number, "start", {"names": ["a"]}))
+        talker.send(frames.request(1000, "list", {}))
         frame = talker.frame() or []
         assert (frame[1], frame[2]["message"]) == (1000, "the id 1000 is still in use")
-        talker.send(messages.request(5000, "start", {"names": ["a"]}))
-        talker.send(messages.request(5001, "list", {}))
+        talker.send(frames.request(5000, "start", {"names": ["a"]}))
+        talker.send(frames.request(5001, "list", {}))
         frame = talker.frame() or []
         assert (frame[1], frame[2]["code"]) == (5001, "busy")
 
@@ -391,7 +391,7 @@ def test_a_port_is_deaf_after_nonsense_until_the_host_comes_anew() -> None:
         host.send(b"\xc1")
         frame = host.frame() or []
         assert (frame[1], frame[2][0]["code"]) == ("closed", "malformed")
-        host.send(messages.request(9, "list", {}))
+        host.send(frames.request(9, "list", {}))
         for _ in range(3):
             here.loop.step(0.01)
         host._read()

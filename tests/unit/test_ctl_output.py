@@ -6,7 +6,7 @@ import json
 import os
 
 import pytest
-from linitctl.listing import command_text
+from linitctl.status import command_text
 from linitctl.style import Style, age, duration, printable, wants_colour
 from linitctl.table import render
 
@@ -398,7 +398,7 @@ def test_colour_is_for_terminals_and_may_be_switched_off(
     when: str, is_terminal: bool, environment: dict[str, str], colour: bool
 ) -> None:
     """NO_COLOR: no-color.org."""
-    assert wants_colour(when, _Stream(is_terminal), environment) is colour  # type: ignore[arg-type]
+    assert wants_colour(when, _Stream(is_terminal), lambda name: environment.get(name, "")) is colour  # type: ignore[arg-type]
 
 
 def test_what_a_service_wrote_cannot_act_on_the_terminal() -> None:
