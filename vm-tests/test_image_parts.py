@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import marshal
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,8 @@ from panux.image import linit_files, skeleton
 from panux.image.elf import needed_libraries
 from panux.image.filesystem import make_file_system
 from panux.image.fingerprint import fingerprint
-from panux.image.guest_python import closure
+from panux.image.guest_python import closure, compile_file
+from panux.image.guest_reduction import reduced
 from panux.image.initramfs import Entry, pack
 from panux.image.kernel import load_order, module_information
 from panux.image.owners import Owners, load_owners
@@ -46,7 +49,7 @@ def test_the_fingerprint_follows_contents_names_and_executable_bits_only(tmp_pat
 
 def test_sizes_are_summed_by_part(tmp_path: Path) -> None:
     """The parts are beginnings of paths, the first that fits counts."""
-    for name, size in {"usr/lib/linit/a": 3_000_000, "usr/bin/python3.13": 500_000, "etc/x": 100_000}.items():
+    for name, size in {"usr/lib/linit/source/a": 3_000_000, "usr/bin/python3.13": 500_000, "etc/x": 100_000}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(bytes(size))
     sizes = {part: size for part, size in sizes_by_part(tmp_path, {"kernel": 2_000_000}).items() if size}
@@ -55,7 +58,7 @@ def test_sizes_are_summed_by_part(tmp_path: Path) -> None:
         "  kernel               2.0 MB\n  linit                3.0 MB\n  python               0.5 MB\n"
         "  other                0.1 MB\n  together             5.6 MB"
     )
-    assert part_of("usr/lib/python3/dist-packages/yaml/x.py") == "python packages"
+    assert part_of("usr/lib/linit/lib/python3.13/yaml/x.pyc") == "python packages"
 
 
 def test_a_cpio_archive_is_read_back_by_busybox_or_the_kernel(tmp_path: Path) -> None:
@@ -93,24 +96,71 @@ def test_needed_libraries_are_those_that_the_dynamic_linker_would_load() -> None
     assert needed_libraries(Path(__file__)) == []
 
 
-def test_the_import_closure_follows_functions_packages_and_relative_imports_but_no_cut(tmp_path: Path) -> None:
-    """What a function imports when it is called must be there then."""
-    for name, text in {
-        "top.py": "def f():\n    import lazy\n    import slow.thing\n",
-        "lazy.py": "from pack import inner\n",
+def files(folder: Path, texts: dict[str, str]) -> None:
+    """Writes these texts below `folder`."""
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def test_the_import_closure_is_what_an_import_runs(tmp_path: Path) -> None:
+    """Packages, relative imports, both sides of a `try`; no function's body, no other system's branch, no cut."""
+    texts = {
+        "top.py": "import sys\ndef f():\n    import lazy\ntry:\n    import slow.thing\nexcept ImportError:\n"
+        "    from pack import inner\nif sys.platform == 'win32':\n    import windows\nclass A:\n    import sibling\n",
+        "lazy.py": "",
         "pack/__init__.py": "",
         "pack/inner.py": "from . import sibling\nfrom ..nowhere import x\n",
         "pack/sibling.py": "import top\n",
+        "sibling.py": "",
         "slow/__init__.py": "",
         "slow/thing.py": "",
-        "unused.py": "",
-    }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+        "windows.py": "",
+    }
+    files(tmp_path, texts)
     found = closure([tmp_path], ["top", "absent"], {"slow"})
-    names = [str(Path(file).relative_to(tmp_path)) for file in found["files"]]
-    assert names == ["lazy.py", "pack/__init__.py", "pack/inner.py", "pack/sibling.py", "top.py"]
+    assert list(found["files"]) == ["pack", "pack.inner", "pack.sibling", "sibling", "top"]
     assert found["unknown"] == ["absent"]
+
+
+def test_of_a_reduced_package_those_modules_stay_that_the_wanted_names_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through decorators, bases, and what a wanted function calls; not through what its neighbours call."""
+    texts = {
+        "big/__init__.py": "from big.graph import Graph, other\nfrom big.far import far\nfrom big import near\n",
+        "big/graph.py": "import big as b\nfrom big.base import Base, mark\nimport json\n"
+        "@mark\nclass Graph(Base):\n    def walk(self):\n        return b.near.step()\n"
+        "def other():\n    import csv\n    return b.far()\n",
+        "big/base.py": "class Base: pass\ndef mark(of): return of\n",
+        "big/near.py": "import math\ndef step():\n    import heapq\n    return heapq, math\n",
+        "big/far.py": "def far(): pass\n",
+    }
+    files(tmp_path, texts)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = reduced("big", ["Graph"])
+    assert list(found["files"]) == ["big.base", "big.graph", "big.near"]
+    assert found["imports"] == ["heapq", "json", "math"]
+    assert found["homes"] == {"big": {"Graph": "big.graph", "other": "big.graph"}}
+
+
+def test_bytecode_is_without_what_only_people_read_but_keeps_asserts_and_lines(tmp_path: Path) -> None:
+    """A decorated class keeps its text: dataclasses would write one, and look at every field for it."""
+    text = (
+        '"""Module."""\nN: "Final" = 1\n\ndef f(a: "x") -> "y":\n    """Function."""\n\n'
+        'class A:\n    """Class."""\n    field: int = 2\n\n'
+        'def mark(of): return of\n@mark\nclass B:\n    """Kept."""\n\n'
+        "def g():\n    assert not N\n"
+    )
+    names: dict[str, Any] = {"__name__": "made"}
+    (tmp_path / "made.py").write_text(text)
+    compile_file(str(tmp_path / "made.py"), str(tmp_path / "made.pyc"), "/shown.py")
+    exec(marshal.loads((tmp_path / "made.pyc").read_bytes()[16:]), names)
+    assert [names.get("__doc__"), names["f"].__doc__, names["A"].__doc__, names["B"].__doc__] == [None] * 3 + ["Kept."]
+    assert (names["f"].__annotations__, names["A"].__annotations__) == ({}, {"field": int})
+    with pytest.raises(AssertionError) as raised:
+        names["g"]()
+    assert (raised.traceback[-1].lineno, str(raised.traceback[-1].path)) == (16, "/shown.py")
 
 
 def test_documentation_does_not_enter_and_listed_packages_bring_only_what_is_listed() -> None:

@@ -12,9 +12,7 @@ from panux.machine.machine import Machine
 pytestmark = pytest.mark.vm
 
 ALL_IMPACTS: Final = """\
-/usr/bin/python3.13 -IS - "$(sed -n '/^sys.path/,/^]/p' /usr/bin/linitctl)" << 'END'
-import sys
-exec(sys.argv[1])
+/usr/bin/python3.13 -IS - << 'END'
 import dataclasses, json
 from linit import compiler
 from linit.model.paths import Paths

@@ -7,13 +7,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Final
 
 from linit.model.service import Kind
 from linit.model.state import UnitState
 from linit.planning.boot_chart_look import BOLD_SHARE, SMALL, TEXT, cut, style, width_of
 from linit.planning.boot_course import Course, Link, Run, Slice
+from linit.planning.markup import escape
 from linit.record.recorder import Mark
 
 WIDTH: Final = 1240.0

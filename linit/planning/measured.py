@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any, Final
 
 from linit.model.state import UnitState
@@ -92,3 +91,10 @@ def _remember(path: str, boots: Mapping[str, Any]) -> None:
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump({"format": FORMAT_VERSION, "boots": boots}, file)
         os.replace(f"{path}.new", path)
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle one, or what lies halfway between the two. Not statistics': that imports decimal and more."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Final
 
 from linit.model.service import Kind
 from linit.planning.drawing import Drawing, Edge, Standing
+from linit.planning.markup import escape
 
 # All lengths in pixels.
 LETTER: Final = 7.0  # of the text, on average

@@ -34,7 +34,7 @@ from panux.image.kernel import keep_modules, modules_in_load_order, unpack_kerne
 from panux.image.owners import Owners, load_owners
 from panux.image.package_files import keeps_file, unpack
 from panux.image.progress import Progress
-from panux.image.python_library import external_imports, trim
+from panux.image.python_library import external_imports, install_library, take_out
 from panux.image.release import Package
 from panux.image.selection import DLOPENED, DROPPED, INITRAMFS_MODULES, WANTED
 from panux.image.sizes import sizes_by_part
@@ -133,7 +133,7 @@ def build_image(archive: Archive, sources: Sources, work: Path, progress: Progre
 
 
 def make_base(archive: Archive, packages: list[Package], imports: set[str], base: Path, progress: Progress) -> None:
-    """Unpacks and trims what comes from Debian: `tree`, the boot files, and the table of owners."""
+    """Unpacks and trims what comes from Debian: `tree`, the boot files, the table of owners, Python's `library`."""
     with progress.step("verify the signed package index"):
         archive.verify(packages)
     archive.fetch(packages, progress)
@@ -146,7 +146,8 @@ def make_base(archive: Archive, packages: list[Package], imports: set[str], base
         with progress.step("choose kernel modules, unpack the kernel"):
             take_kernel(tree, new)
         with progress.step("trim Python to what is imported, compile it"):
-            trim(tree, imports)
+            take_out(tree, new / "library")
+            install_library(tree, new / "library", imports)
         with progress.step("choose shared libraries, lay out the root tree"):
             trim_libraries(tree)
             skeleton.write_skeleton(tree, owners)
@@ -213,7 +214,7 @@ def make_image(base: Path, sources: Sources, packages: list[Package], image: Ima
         with progress.step("copy linit, its services and the configuration"):
             shutil.copytree(base / "tree", tree, symlinks=True)
             linit_files.overlay(own / "root", own / "modes", tree, owners)
-            linit_files.install_linit(sources.repository, tree)
+            linit_files.install_linit(sources.repository, tree, base / "library")
             install_image_services(own / "services", tree)
             (tree / "root/.ssh/authorized_keys").write_bytes(sources.authorized_key.read_bytes())
             set_times(tree)

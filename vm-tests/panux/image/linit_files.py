@@ -1,9 +1,10 @@
 """How does linit lie in the image?
 
-The sources of this repository are copied below /usr/lib/linit; small launchers set Python's path, isolated from
-environment and site files (python -IS), since PID 1 must not depend on either. Runlevels become symbolic links in
-/etc/linit/runlevels, which is where an administrator changes them. At last the plan is compiled into the image, for the
-machine that QEMU will be: generators look at that, and the plan holds at the first boot if it is as they were told.
+linit and linitctl lie in linit's own Python below /usr/lib/linit (panux.image.python_library); small launchers run them
+there, isolated from environment and site files (python -IS), since PID 1 must not depend on either. Runlevels become
+symbolic links in /etc/linit/runlevels, which is where an administrator changes them. At last the plan is compiled into
+the image, for the machine that QEMU will be: generators look at that, and the plan holds at the first boot if it is as
+they were told.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from panux.faults import BuildError
 from panux.image.owners import Owners
-from panux.image.python_library import OWN, GuestPython, compile_sources, copy_sources
+from panux.image.python_library import INTERPRETER, OWN, GuestPython, install_own
 
 SERVICES: Final = "usr/lib/linit/services"
 GENERATORS: Final = "usr/lib/linit/generators"
@@ -32,17 +32,12 @@ MACHINE: Final = {
     f"sys/class/tty/{CONSOLE}/uevent": "",
 }
 """What generators find of the machine that is not the image: files below its root, while the plan is compiled."""
-LAUNCHER: Final = """\
-#!/usr/bin/python3.13 -IS
+LAUNCHER: Final = f"""\
+#!/{INTERPRETER} -IS
 import sys
 
-sys.path[:] = [
-    "/usr/lib/python3.13",
-    "/usr/lib/python3.13/lib-dynload",
-    "/usr/lib/linit/python",
-    "/usr/lib/python3/dist-packages",
-]
-from {module} import main
+sys.path[:] = ["/{OWN}"]
+from {{module}} import main
 
 sys.exit(main())
 """
@@ -56,12 +51,9 @@ LINKS: Final = {
 }
 
 
-def install_linit(repository: Path, tree: Path) -> None:
-    """Copies linit, linitctl and the service definitions of `repository` into `tree`, and compiles their bytecode."""
-    copy_sources(repository / "linit", tree / OWN / "linit")
-    copy_sources(repository / "ctl", tree / OWN / "linitctl")
-    (tree / OWN).mkdir(parents=True, exist_ok=True)
-    compile_sources(tree, [OWN])
+def install_linit(repository: Path, tree: Path, library: Path) -> None:
+    """Puts linit, linitctl and the service definitions of `repository` into `tree`; `library`: Python's, whole."""
+    install_own(tree, library, {"linit": repository / "linit", "linitctl": repository / "ctl"})
     for name, module in LAUNCHERS.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(LAUNCHER.format(module=module))
@@ -108,13 +100,10 @@ def compile_plan(tree: Path) -> None:
     """
     plan = tree / PLAN
     plan.parent.mkdir(parents=True, exist_ok=True)
-    python = GuestPython(tree)
+    python = GuestPython(tree, (tree / OWN,))
     arguments = ("compile", "--generators", "--root", str(tree), "--output", str(plan))
     with looking_like_the_machine(tree):
-        ended = subprocess.run(
-            python.command("-m", "linit.compiler", *arguments),
-            env=python.environment(tree / OWN), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        ended = python.run("-m", "linit.compiler", *arguments)
     if ended.returncode or not plan.is_file():
         raise BuildError(f"the service definitions cannot be compiled:\n{ended.stdout}{ended.stderr}".rstrip())
 

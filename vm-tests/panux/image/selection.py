@@ -19,7 +19,6 @@ WANTED: Final = (
     "python3-msgpack",
     "python3-yaml",
     "python3-networkx",
-    "python3-psutil",
     "dropbear-bin",
     "nginx",
     "redis-server",
@@ -174,8 +173,8 @@ DLOPENED: Final = {
 """Libraries that no ELF header asks for."""
 
 PYTHON_ROOTS: Final = (
-    "yaml", "networkx", "psutil", "msgpack", "asyncio", "json", "argparse", "ctypes", "dataclasses", "signal",
-    "socket", "subprocess", "traceback", "zipimport",
+    "os", "yaml", "msgpack", "asyncio", "json", "argparse", "ctypes", "dataclasses", "signal", "socket", "subprocess",
+    "traceback", "runpy", "site",
 )  # fmt: skip
 """Modules that are kept with everything that they import, besides what linit and linitctl import."""
 
@@ -183,72 +182,47 @@ PYTHON_ALSO: Final = {
     "encodings.ascii": "codecs are imported by name",
     "encodings.latin_1": "codecs are imported by name",
     "encodings.utf_8": "codecs are imported by name",
-    "encodings.utf_8_sig": "codecs are imported by name",
-    "encodings.hex_codec": "codecs are imported by name",
-    "encodings.punycode": "imported by name by idna",
-    "encodings.utf_16": "codecs are imported by name",
-    "encodings.utf_16_le": "codecs are imported by name",
-    "encodings.utf_16_be": "codecs are imported by name",
-    "encodings.utf_32": "codecs are imported by name",
     "encodings.idna": "imported by name when a host is looked up",
-    "encodings.unicode_escape": "codecs are imported by name",
-    "encodings.raw_unicode_escape": "codecs are imported by name",
-    "_strptime": "imported by C code of time and datetime",
-    "_pydatetime": "the fallback that datetime names",
-    "_compat_pickle": "imported by C code of pickle",
-    "copyreg": "imported by C code of pickle",
-    "site": "python without -S",
-    "_sitebuiltins": "python without -S",
-    "sitecustomize": "python without -S",
-    "_colorize": "imported by C code of traceback printing",
-    "ast": "the build reads imports with it (guest_python.py)",
-    "py_compile": "the build compiles linit with it (guest_python.py)",
-    "_pyrepl.__main__": "the interactive prompt",
+    "encodings.utf_8_sig": "codecs are imported by name; a definition may begin with a byte order mark",
 }
+"""Modules that the closure of imports does not show."""
 
 PYTHON_CUT: Final = {
     "ssl": "asyncio works without it, and linit speaks to nobody over the network",
     "_ssl": "as ssl",
-    "curses": "nothing of ours draws on the whole screen",
-    "_curses": "as curses",
-    "readline": "the interactive prompt works without it",
-    "doctest": "run only by hand",
-    "pdb": "run only by hand",
+    "_hashlib": "hashlib has the same digests without OpenSSL, and starts quicker",
+    "lzma": "shutil works without it; linit packs nothing",
+    "importlib._bootstrap": "frozen in the interpreter",
+    "importlib._bootstrap_external": "frozen in the interpreter",
+    "_pydatetime": "the interpreter has datetime in C",
+    "_pydecimal": "the interpreter has decimal in C",
+    "_py_abc": "the interpreter has it in C",
+    "msgpack.fallback": "msgpack has it in C",
+    "importlib.resources": "the image has files, not resources",
     "unittest": "tests do not run in the image",
-    "test": "tests do not run in the image",
-    "pydoc": "documentation",
-    "pydoc_data": "documentation",
-    "tkinter": "no screen",
-    "turtle": "no screen",
-    "idlelib": "no screen",
-    "ensurepip": "packages come with the image",
-    "sqlite3": "no database",
-    "multiprocessing": "networkx and concurrent.futures name it in functions that linit does not call",
-    "_multiprocessing": "as multiprocessing",
-    "http": "linit fetches nothing",
-    "urllib.request": "linit fetches nothing",
-    "xmlrpc": "linit fetches nothing",
+    "pytest": "tests do not run in the image",
     "numpy": "optional in networkx, not installed",
     "scipy": "optional in networkx, not installed",
     "pandas": "optional in networkx, not installed",
     "matplotlib": "optional in networkx, not installed",
-    "pytest": "tests do not run in the image",
-    "networkx.conftest": "tests do not run in the image",
-    "webbrowser": "no screen",
-    "setuptools": "packages come with the image",
-    "distutils": "packages come with the image",
+    "pygraphviz": "optional in networkx, not installed",
 }
-"""Imports that are not followed, though some kept module names them in a function or in a `try`."""
+"""Imports that are not followed, though some kept module names them, in a `try` that does without or in a function."""
 
+_LIBRARY: Final = "usr/lib/linit/lib/python3.13/"
 PARTS: Final = (
     ("modules", ("usr/lib/modules/",)),
-    ("linit", ("usr/lib/linit/", "usr/sbin/linit", "usr/bin/linitctl", "etc/linit/", "var/lib/linit/")),
-    ("python packages", ("usr/lib/python3/",)),
-    ("python", ("usr/lib/python3.13/", "usr/bin/python3")),
+    ("linit", (
+        f"{_LIBRARY}linit/", f"{_LIBRARY}linitctl/", "usr/lib/linit/source/", "usr/lib/linit/services/",
+        "usr/lib/linit/generators/", "usr/lib/linit/api-filesystems.fstab", "usr/sbin/linit", "usr/bin/linitctl",
+        "etc/linit/", "var/lib/linit/",
+    )),
+    ("python packages", (f"{_LIBRARY}msgpack/", f"{_LIBRARY}networkx/", f"{_LIBRARY}yaml/")),
+    ("python", ("usr/lib/linit/lib/", "usr/lib/linit/bin/", "usr/bin/python3")),
     ("busybox", ("usr/bin/busybox",)),
     ("nginx", ("usr/sbin/nginx", "etc/nginx/", "usr/share/nginx/")),
     ("redis", ("usr/bin/redis", "etc/redis/")),
     ("libs", ("usr/lib/x86_64-linux-gnu/", "usr/lib64/")),
     ("other", ("",)),
-)
+)  # fmt: skip
 """The parts of the size table, in order of matching: a name and the beginnings of paths."""
