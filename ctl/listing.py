@@ -21,7 +21,7 @@ SHOWN: Final = (
 
 
 def _list_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("pattern", metavar="PATTERN", nargs="?", default="", help="part of a name, or with * and ?")
+    parser.add_argument("patterns", metavar="PATTERN", nargs="*", help="part of a name, or with * and ?")
     parser.add_argument("--all", action="store_true", help="also what is down and in no runlevel, and runlevels")
     parser.add_argument("--failed", action="store_true", help="only what has failed")
     parser.add_argument("--runlevel", metavar="NAME", default="", help="only what is enabled in this runlevel")
@@ -41,7 +41,7 @@ def _list(session: Session, options: Namespace) -> int:
     else:
         session.print("nothing has failed" if options.failed else "no such services")
     hidden = len(everything) - len(chosen)
-    if hidden and session.width() and not (options.pattern or options.failed or options.runlevel):
+    if hidden and session.width() and not (options.patterns or options.failed or options.runlevel):
         session.print("", f"{hidden} more: linitctl list --all")
     return OK
 
@@ -52,8 +52,8 @@ def is_chosen(record: Mapping[str, Any], options: Namespace) -> bool:
         return False
     if options.runlevel and options.runlevel not in record["runlevels"]:
         return False
-    if options.pattern:
-        return _matches(record["name"], options.pattern)
+    if options.patterns:
+        return any(_matches(record["name"], pattern) for pattern in options.patterns)
     if options.all or options.failed or options.runlevel:
         return True
     if record["kind"] in ("runlevel", "virtual"):

@@ -10,10 +10,11 @@ from linitctl.style import BOLD, OUTDATED, RED, age, duration
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any, Final
 
     from linitctl.session import Session
+    from linitctl.style import Style
 
 # What a shell takes as it is.
 PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
@@ -115,24 +116,30 @@ def _limit(seconds: float | None) -> str:
     return f"{seconds:g} s" if seconds is not None else "never"
 
 
+def _counted(style: Style, counts: Mapping[str, int]) -> str:
+    order = ("up", "starting", "waiting", "backoff", "stopping", "failed", "down")
+    return ", ".join(style.state(state, f"{counts[state]} {state}") for state in order if state in counts)
+
+
 def _system_status(session: Session) -> int:
     hello = session.client.hello
     records = list(session.client.brief_services(SHOWN))
     faults = session.call("faults")
     counts: dict[str, int] = {}
+    triggers: dict[str, int] = {}
     for record in records:
-        if record["kind"] not in ("runlevel", "virtual") and not record["activates"]:
-            counts[record["state"]] = counts.get(record["state"], 0) + 1
+        if record["kind"] not in ("runlevel", "virtual"):
+            counted = triggers if record["activates"] else counts
+            counted[record["state"]] = counted.get(record["state"], 0) + 1
     failed = [record for record in records if record["state"] == "failed"]
     if session.is_json:
-        value = {**hello, "counts": counts, "failed": [record["name"] for record in failed], **faults}
-        session.print_json(value)
+        names = [record["name"] for record in failed]
+        session.print_json({**hello, "counts": counts, "triggers": triggers, "failed": names, **faults})
         return OK
-    order = ("up", "starting", "waiting", "backoff", "stopping", "failed", "down")
-    said = ", ".join(session.style.state(state, f"{counts[state]} {state}") for state in order if state in counts)
     rows: list[tuple[table.Cell, table.Cell]] = [
         ("system", f"{hello['boot_state']}, runlevel {hello['runlevel'] or 'none yet'}"),
-        ("services", said or "none"),
+        ("services", _counted(session.style, counts) or "none"),
+        *((("triggers", _counted(session.style, triggers)),) if triggers else ()),
         *(("failed", (f"{record['name']}: {record['text']}", RED)) for record in failed),
         *(("fault", fault["text"]) for fault in faults["faults"] if fault["severity"] == "error"),
         ("linit", f"{hello['version']}, pid {hello['pid']}, {hello['mode']} mode"),

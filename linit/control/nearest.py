@@ -15,8 +15,8 @@ PREFIX_MIN: Final = 3  # characters that make a beginning meaningful
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known name that is nearest to `word`, "" if none is near.
 
-    Near is: a third of the letters wrong, three at most (a swap of neighbours counts one); else, the first name in
-    order that begins with the word ("getty" means "getty@ttyS0"). Among equals the first in order is taken.
+    Near is the first name in order that begins with the word ("getty" means "getty@ttyS0"); else, a third of the
+    letters wrong, three at most (a swap of neighbours counts one). Among equals the first in order is taken.
     """
     if not word or len(word) > NAME_MAX:
         return ""
@@ -34,7 +34,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
         distance = _distance(word, name.lower(), limit)
         if distance <= limit and (best is None or (distance, name) < best):
             best = (distance, name)
-    return best[1] if best else beginning
+    return beginning or (best[1] if best else "")
 
 
 def _distance(one: str, other: str, limit: int) -> int:

@@ -32,6 +32,10 @@ def test_a_slip_or_a_beginning_finds_the_name(word: str, meant: str) -> None:
     assert nearest(word, KNOWN) == meant
 
 
+def test_a_beginning_is_rather_meant_than_a_slip() -> None:
+    assert nearest("stat", ["start", "status", "stop"]) == "status"
+
+
 @given(st.sampled_from(KNOWN).filter(lambda name: len(name) >= 6), st.data())
 def test_a_name_with_one_letter_left_out_is_found(name: str, data: st.DataObject) -> None:
     position = data.draw(st.integers(0, len(name) - 1))

@@ -63,7 +63,7 @@ def test_the_common_commands_need_no_argparse(line: str) -> None:
     assert vars(options) == parsed(name, words)
 
 
-@pytest.mark.parametrize("line", ["list -h", "list --help", "start", "list a b", "kill", "status --none", "list --al"])
+@pytest.mark.parametrize("line", ["list -h", "list --help", "start", "why a b", "kill", "status --none", "list --al"])
 def test_help_and_mistakes_are_left_to_argparse(line: str) -> None:
     name, *words = shlex.split(line)
     assert main.read(main.load(name), words) is None

@@ -61,6 +61,7 @@ def test_list_all_shows_also_what_is_down_and_runlevels() -> None:
         (["ng"], ["nginx"]),
         (["n*"], ["net", "nginx"]),
         (["re"], ["redis"]),
+        (["re", "n?t"], ["net", "redis"]),
         (["--failed"], ["bad"]),
         (["--runlevel", "default"], ["bad", "nginx"]),
         (["--json", "p?p"], ["php"]),

@@ -75,6 +75,14 @@ def test_list_shows_what_starts_a_service_below_it_with_what_that_waits_for() ->
         assert here.ctl("list", "socket").out.splitlines()[1].startswith("web.socket  up")
 
 
+def test_the_status_of_the_system_counts_triggers_apart_from_services() -> None:
+    with world(*WEB) as here:
+        booted(here).ctl("stop", "web.socket")
+        assert here.ctl("status").out.splitlines()[1:3] == ["services  1 up, 2 down", "triggers  1 up, 1 down"]
+        told = json.loads(here.ctl("status", "--json").out)
+        assert (told["counts"], told["triggers"]) == ({"up": 1, "down": 2}, {"up": 1, "down": 1})
+
+
 def test_a_reload_says_what_the_restart_of_a_socket_costs() -> None:
     """It is the only trigger that is not changed at once, and that only where it gets another address."""
     with world(*WEB) as here:
