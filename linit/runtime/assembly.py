@@ -116,7 +116,8 @@ class Assembly:
         self._costs = BootCosts(supervisor.pipes, supervisor.members, supervisor.confess)
         supervisor.measure = self._costs.note
         if self.mode == "system":
-            self._weights = BootWeights(f"{self.paths.state}/{WEIGHTS}", supervisor.members.cgroups, supervisor.engine)
+            path, cgroups = f"{self.paths.state}/{WEIGHTS}", supervisor.members.cgroups
+            self._weights = BootWeights(path, cgroups, supervisor.engine, self.prelude)
             supervisor.observe(self._weights.observe)
         supervisor.observe(self._record.note)
         supervisor.observe(self._observe)

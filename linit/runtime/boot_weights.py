@@ -10,24 +10,31 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from linit.engine.effects import Transition
 from linit.engine.engine import Engine
 from linit.model.state import UnitState
 from linit.plan import weights
 from linit.plan.weights import Taken
-from linit.runtime.cgroups import Cgroups
+from linit.runtime.cgroups import EVERYBODYS_WEIGHT, Cgroups
+from linit.runtime.loop import Loop
+
+LIMIT_S: Final = 30.0
+"""Then all have the same share again, whether the boot is over or not: half of what a start may take by default, so
+that none fails because others had the processors."""
 
 
 class BootWeights:
     """From now until `finished`. `path`: of the file of weights."""
 
-    def __init__(self, path: str, cgroups: Cgroups, engine: Engine) -> None:
+    def __init__(self, path: str, cgroups: Cgroups, engine: Engine, loop: Loop) -> None:
         self._path = path
         self._cgroups = cgroups
         self._engine = engine
         found = weights.load(path)
-        cgroups.weigh({name: weight for name, weight in found.items() if self._is_free(name)})
+        cgroups.weigh({name: weight for name in found if (weight := self._weight(name, found[name]))})
+        self._limit = loop.call_at(loop.time() + LIMIT_S, self._stop) if found else None
 
     def observe(self, effect: object) -> None:
         """What is up is nobody's start any more. Of what has ended then nothing is left to be weighed."""
@@ -38,16 +45,25 @@ class BootWeights:
 
     def finished(self, taken: Mapping[str, Taken]) -> None:
         """The boot is over; its starts have `taken` so much."""
-        services = tuple(unit.service for unit in self._engine.units.values())
-        limits = (service.execution.limits for service in services)
-        self._cgroups.stop_weighing(any(each.cpu_weight is not None or each.cpu_max_us is not None for each in limits))
+        self._stop()
         if taken:
+            services = tuple(unit.service for unit in self._engine.units.values())
             in_child(lambda: weights.keep(self._path, services, taken))
 
-    def _is_free(self, name: str) -> bool:
-        """Does its definition leave its share open?"""
+    def _stop(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+        limits = (unit.service.execution.limits for unit in self._engine.units.values())
+        self._cgroups.stop_weighing(any(each.cpu_weight is not None or each.cpu_max_us is not None for each in limits))
+
+    def _weight(self, name: str, weight: int) -> int:
+        """0: its definition says what share it has. Who has little time gets no less than all."""
         unit = self._engine.units.get(name)
-        return unit is not None and unit.service.execution.limits.cpu_weight is None
+        if unit is None or unit.service.execution.limits.cpu_weight is not None:
+            return 0
+        timeout_s = unit.service.start_timeout_s
+        return weight if timeout_s is None or timeout_s > LIMIT_S else max(weight, EVERYBODYS_WEIGHT)
 
 
 def in_child(act: Callable[[], object]) -> None:

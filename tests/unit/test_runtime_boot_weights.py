@@ -14,7 +14,7 @@ from linit.model.reason import Cause, Reason
 from linit.model.service import Command, Dependency, EdgeKind, Execution, Kind, Limits, Plan, Service
 from linit.model.state import UnitState
 from linit.plan import weights
-from linit.runtime.boot_weights import BootWeights, in_child
+from linit.runtime.boot_weights import LIMIT_S, BootWeights, in_child
 from linit.runtime.cgroups import Cgroups
 from tests.unit.test_runtime_loop import Recorder
 
@@ -22,9 +22,12 @@ HERE = Place("x.yaml", 1, 1)
 RUN = Command(("/bin/true",), HERE)
 
 
-def service(name: str, kind: Kind = Kind.ONESHOT, after: str = "", limits: Limits | None = None) -> Service:
+def service(
+    name: str, kind: Kind = Kind.ONESHOT, after: str = "", limits: Limits | None = None, timeout_s: float | None = 60.0
+) -> Service:
     edges = (Dependency(EdgeKind.NEED, after, HERE),) if after else ()
-    return Service(name, HERE, kind, run=RUN, dependencies=edges, execution=Execution(limits=limits or Limits()))
+    execution = Execution(limits=limits or Limits())
+    return Service(name, HERE, kind, run=RUN, dependencies=edges, execution=execution, start_timeout_s=timeout_s)
 
 
 class Booting:
@@ -42,8 +45,9 @@ class Booting:
         ))  # fmt: skip
         self.plan = Plan((*services, level))
         weights.keep(self.path, self.plan.services)
-        self.cgroups = Cgroups(str(self.root), Recorder(), print)
-        self.boot = BootWeights(self.path, self.cgroups, Engine(self.plan))
+        self.loop = Recorder()
+        self.cgroups = Cgroups(str(self.root), self.loop, print)
+        self.boot = BootWeights(self.path, self.cgroups, Engine(self.plan), self.loop)
 
     def start(self, name: str) -> None:
         """A command of a service is about to run. The kernel would make the files of its cgroup."""
@@ -53,7 +57,7 @@ class Booting:
         def mkdir(path: str, mode: int = 0o777) -> None:
             original(path, mode)
             if path == str(folder):
-                (folder / "cpu.weight").write_text("100")
+                (folder / "cpu.weight").touch()
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "mkdir", mkdir)
@@ -63,8 +67,11 @@ class Booting:
         self.boot.observe(Transition(name, UnitState.STARTING, UnitState.UP, Reason(Cause.READY), 1.0))
 
     def weight(self, name: str) -> str:
-        """As a whole: a shorter text over a longer one leaves its end, where the kernel's file has none."""
-        return (self.root / "linit" / name / "cpu.weight").read_text()
+        """What was written since it was last asked for, "" if nothing was."""
+        file = self.root / "linit" / name / "cpu.weight"
+        text = file.read_text()
+        file.write_text("")
+        return text
 
     def controllers(self) -> tuple[str, ...]:
         """What was last asked for, at the root and below."""
@@ -83,7 +90,7 @@ def test_what_is_up_has_the_share_that_all_have(tmp_path: Path) -> None:
     """A daemon goes on; nothing waits for it any more."""
     booting = Booting(tmp_path, service("db", Kind.PROCESS), service("web", after="db"))
     booting.start("db")
-    (tmp_path / "cgroup/linit/db/cpu.weight").write_text("")
+    assert booting.weight("db") == "10000"
     booting.up("db")
     assert booting.weight("db") == "100"
 
@@ -94,8 +101,8 @@ def test_a_limit_that_a_person_wrote_stays(tmp_path: Path) -> None:
     booting = Booting(tmp_path, limited, service("web", Kind.PROCESS, after="db"))
     booting.start("db")
     booting.start("web")
-    assert booting.weight("db") == "100"
-    (tmp_path / "cgroup/linit/web/cpu.weight").write_text("")
+    assert booting.weight("db") == ""
+    assert booting.weight("web") == "1250"
     booting.boot.finished({})
     assert (booting.weight("web"), booting.controllers()) == ("100", ("+cpu", "+cpu"))
 
@@ -106,7 +113,25 @@ def test_with_the_boot_the_controller_goes(tmp_path: Path) -> None:
     booting.boot.finished({})
     assert booting.controllers() == ("-cpu", "-cpu")
     booting.start("db")
-    assert booting.weight("db") == "100"
+    assert booting.weight("db") == ""
+
+
+def test_a_long_boot_goes_on_with_the_same_share_for_all(tmp_path: Path) -> None:
+    """Or what weighs little would not be up within its start timeout, for want of a processor."""
+    booting = Booting(tmp_path, service("db", Kind.PROCESS))
+    (at, when_s, stop), limit = booting.loop.asked[-1], booting.loop.handles[-1]
+    assert (at, when_s) == ("at", 100.0 + LIMIT_S)
+    stop()
+    assert booting.controllers() == ("-cpu", "-cpu")
+    assert limit.is_cancelled
+
+
+def test_a_start_that_must_be_quick_gets_no_less_than_all_have(tmp_path: Path) -> None:
+    chain = [service(f"s{number}", after=f"s{number - 1}" if number else "") for number in range(9)]
+    booting = Booting(tmp_path, *chain, service("quick", timeout_s=LIMIT_S), service("patient", timeout_s=None))
+    for name in ("s0", "quick", "patient"):
+        booting.start(name)
+    assert [booting.weight(name) for name in ("s0", "quick", "patient")] == ["10000", "100", "14"]
 
 
 @pytest.mark.parametrize("missing", ["cgroup.procs", "cgroup.subtree_control", "linit/cgroup.subtree_control"])
@@ -114,7 +139,7 @@ def test_without_cgroups_or_a_controller_all_have_the_same_share(tmp_path: Path,
     booting = Booting(tmp_path, service("db", Kind.PROCESS), service("web", after="db"))
     (booting.root / missing).unlink()
     cgroups = Cgroups(str(booting.root), Recorder(), print)
-    boot = BootWeights(booting.path, cgroups, Engine(booting.plan))
+    boot = BootWeights(booting.path, cgroups, Engine(booting.plan), booting.loop)
     cgroups.create("db")
     boot.finished({})
     assert not (booting.root / "linit/db/cpu.weight").exists()
