@@ -1,7 +1,7 @@
 """Prints linit's figures: `tests/bench/run`, or `python -m tests.bench` with linit on the path.
 
 --sizes N...   how many definitions (100 1000 10000)
---only WORD... these subjects only: compile, engine, boot, memory, edges, logs
+--only WORD... these subjects only: compile, engine, boot, order, memory, edges, logs
 --json         for programs
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 from linit.engine import effects
 from linit.planning import world
 from linit.planning.durations import Durations
-from tests.bench import compiling, driving, growth, logs, memory
+from tests.bench import compiling, driving, growth, logs, memory, order
 from tests.bench.figures import Figure, as_json, table
 
 SIZES: Final = (100, 1_000, 10_000)
@@ -47,6 +47,11 @@ def of_boot(sizes: Sequence[int]) -> Iterator[Figure]:
     yield Figure("boot: simulated as a whole", len(plan.services), taken_s, "s", more=more)
 
 
+def of_order(sizes: Sequence[int]) -> Iterator[Figure]:
+    """As many random graphs as the middle size says, of two the smaller one."""
+    yield from order.measure(sorted(sizes)[(len(sizes) - 1) // 2])
+
+
 def of_memory(sizes: Sequence[int]) -> Iterator[Figure]:
     """The largest size."""
     yield from memory.measure(compiling.plan_of(max(sizes)))
@@ -66,6 +71,7 @@ SUBJECTS: Final[dict[str, Callable[[Sequence[int]], Iterable[Figure]]]] = {
     "compile": of_compile,
     "engine": of_engine,
     "boot": of_boot,
+    "order": of_order,
     "memory": of_memory,
     "edges": of_edges,
     "logs": of_logs,
