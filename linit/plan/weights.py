@@ -18,7 +18,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgpack
@@ -42,14 +41,6 @@ NOT_BOOTED: Final = ("shutdown", "single")  # runlevels that are no goal of a bo
 Taken = tuple[int, int]  # by a start: us of a processor, us that it waited for something else
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the file says: the weights, and what the starts of the last boots took, the youngest last."""
-
-    weights: Mapping[str, int] = field(default_factory=dict)
-    taken: Mapping[str, tuple[Taken, ...]] = field(default_factory=dict)
-
-
 def load(path: str) -> dict[str, int]:
     """The weights in a file; {} if there is none that makes sense."""
     with contextlib.suppress(OSError, ValueError, TypeError, msgpack.UnpackException):
@@ -57,18 +48,18 @@ def load(path: str) -> dict[str, int]:
     return {}
 
 
-def load_all(path: str) -> Known:
-    """All that is in a file; nothing if it makes no sense."""
-    with contextlib.suppress(OSError, ValueError, TypeError, msgpack.UnpackException):
-        weights, taken = (msgpack.unpackb(part) for part in _parts(path))
-        return Known(_weights(weights), {name: rows for name, found in taken.items() if (rows := _rows(found))})
-    return Known()
+def history(path: str) -> dict[str, tuple[Taken, ...]]:
+    """What the starts of the last boots took by a file, the youngest last; {} if there is none that makes sense."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, msgpack.UnpackException):
+        found = msgpack.unpackb(_parts(path)[1])
+        return {name: rows for name, each in found.items() if (rows := _rows(each))}
+    return {}
 
 
 def keep(path: str, services: Iterable[Service], taken: Mapping[str, Taken] | None = None) -> None:
     """Write anew what the file at `path` shall say of `services`, after a boot in which their starts have `taken` so
     much. Raises OSError."""
-    known = load_all(path).taken
+    known = history(path)
     services = tuple(services)
     names = {service.name for service in services}
     rows = {name: found for name, found in known.items() if name in names}
@@ -76,7 +67,7 @@ def keep(path: str, services: Iterable[Service], taken: Mapping[str, Taken] | No
         if name in names:
             rows[name] = (*rows.get(name, ()), row)[-KEPT:]
     lengths_s = {name: length_s(found) for name, found in rows.items()}
-    _write(path, Known(weights_of(remaining_s(services, lengths_s)), rows))
+    _write(path, weights_of(remaining_s(services, lengths_s)), rows)
 
 
 def length_s(rows: Iterable[Taken]) -> float:
@@ -179,9 +170,9 @@ def _is_time(value: Any) -> bool:
     return type(value) is int and 0 <= value <= TAKES_MAX_US
 
 
-def _write(path: str, known: Known) -> None:
+def _write(path: str, found: Mapping[str, int], rows: Mapping[str, tuple[Taken, ...]]) -> None:
     """As a whole or not at all. Raises OSError."""
-    weights, taken = msgpack.packb(known.weights), msgpack.packb(known.taken)
+    weights, taken = msgpack.packb(found), msgpack.packb(rows)
     new = f"{path}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
     try:

@@ -11,16 +11,18 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from linit import LOADED_S
 from linit.engine.effects import Transition
 from linit.model.state import UnitState
-from linit.plan.weights import Taken
 from linit.record.recorder import Mark
 from linit.runtime import kernel_files
 from linit.runtime.members import Members
 from linit.runtime.output import Output
+
+if TYPE_CHECKING:
+    from linit.plan.weights import Taken
 
 SPACING_S: Final = 0.05  # the kernel counts hundredths of a second
 LINE_BYTES: Final = 256  # the first line of /proc/stat is what we want

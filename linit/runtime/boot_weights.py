@@ -7,18 +7,18 @@ a child. Nothing here can hold a start up, or fail one: without a file, cgroups 
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from linit.engine.effects import Transition
 from linit.engine.engine import Engine
+from linit.model.service import Service
 from linit.model.state import UnitState
 from linit.plan import weights
 from linit.plan.weights import Taken
 from linit.runtime.cgroups import EVERYBODYS_WEIGHT, Cgroups
 from linit.runtime.loop import Loop
+from linit.runtime.processes import Processes
 
 LIMIT_S: Final = 30.0
 """Then all have the same share again, whether the boot is over or not: half of what a start may take by default, so
@@ -28,8 +28,9 @@ that none fails because others had the processors."""
 class BootWeights:
     """From now until `finished`. `path`: of the file of weights."""
 
-    def __init__(self, path: str, cgroups: Cgroups, engine: Engine, loop: Loop) -> None:
+    def __init__(self, path: str, cgroups: Cgroups, engine: Engine, loop: Loop, processes: Processes) -> None:
         self._path = path
+        self._processes = processes
         self._cgroups = cgroups
         self._engine = engine
         found = weights.load(path)
@@ -47,8 +48,14 @@ class BootWeights:
         """The boot is over; its starts have `taken` so much."""
         self._stop()
         if taken:
+            from linit.runtime.errands import Errand  # when the services are up
+
             services = tuple(unit.service for unit in self._engine.units.values())
-            in_child(lambda: weights.keep(self._path, services, taken))
+            Errand(self._processes, lambda: self._keep(services, taken), _forget, _forget)
+
+    def _keep(self, services: tuple[Service, ...], taken: Mapping[str, Taken]) -> str:
+        weights.keep(self._path, services, taken)
+        return ""
 
     def _stop(self) -> None:
         if self._limit is not None:
@@ -66,19 +73,5 @@ class BootWeights:
         return weight if timeout_s is None or timeout_s > LIMIT_S else max(weight, EVERYBODYS_WEIGHT)
 
 
-def in_child(act: Callable[[], object]) -> None:
-    """Have a child do something, which is reaped like any orphan: a slow disk must not hold PID 1. What goes wrong
-    there stays there."""
-    every = signal.valid_signals()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, every)  # else a signal of the child's would be told to us
-    try:
-        is_child = not os.fork()
-    except OSError:
-        is_child = False  # no process to be had: the next boot knows what this one knew
-    if not is_child:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return
-    try:
-        act()
-    finally:
-        os._exit(0)
+def _forget(_text: str) -> None:
+    """Kept or not: the next boot's end is as good."""

@@ -131,7 +131,7 @@ def test_the_last_boots_are_kept_and_what_is_no_longer_defined_is_not(path: str)
     for cpu_s in range(weights.KEPT + 3):
         weights.keep(path, (oneshot("a"), oneshot("gone"), runlevel("a")), {"a": taken(cpu_s), "gone": taken(1)})
     weights.keep(path, chain(), {"never": taken(1.0)})
-    assert weights.load_all(path).taken == {"a": tuple(taken(cpu_s) for cpu_s in range(3, weights.KEPT + 3))}
+    assert weights.history(path) == {"a": tuple(taken(cpu_s) for cpu_s in range(3, weights.KEPT + 3))}
 
 
 def test_the_same_boots_give_the_same_file(path: str, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_file_that_is_not_there_or_makes_no_sense_gives_no_weights(path: str) 
             data[random_.randrange(len(data))] = random_.randrange(256)
         Path(path).write_bytes(bytes(data)[: random_.randint(0, len(data))])
         assert weights.load(path) == {}
-        assert weights.load_all(path) == weights.Known()
+        assert weights.history(path) == {}
 
 
 def test_weights_and_times_out_of_bounds_are_left_out(path: str) -> None:
@@ -164,7 +164,7 @@ def test_weights_and_times_out_of_bounds_are_left_out(path: str) -> None:
     checksum = weights._checksum(found, rows)
     Path(path).write_bytes(msgpack.packb([weights.MAGIC, weights.FORMAT_VERSION, checksum, found, rows]))
     assert weights.load(path) == {"e": 7}
-    assert weights.load_all(path).taken == {"a": ((2, 3),)}
+    assert weights.history(path) == {"a": ((2, 3),)}
 
 
 def test_only_a_file_of_some_size_is_read(path: str, tmp_path: Path) -> None:
