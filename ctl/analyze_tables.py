@@ -53,9 +53,10 @@ def blame(told: dict[str, Any], style: Style) -> Iterator[str]:
     yield _boot(told)
     yield ""
     rows = [_blamed(each) for each in told["services"]]
-    yield from table.render(("TOOK", "CPU", "WAITED", "AT", "", "SERVICE", ""), rows, style, right=(0, 1, 2, 3))
+    yield from table.render(("TOOK", "CPU", "QUEUED", "WAITED", "AT", "", "SERVICE", ""), rows, style, right=(0, 1, 2, 3, 4))
     yield ""
-    yield f"{CRITICAL} is on the critical path. WAITED is for others, before its start. AT: since {_origin(told)}."
+    yield f"{CRITICAL} is on the critical path. QUEUED is for a processor. WAITED is for others, before its start."
+    yield f"AT: since {_origin(told)}."
     lacking = sum(each["cpu_s"] is None and each["took_s"] is not None for each in told["services"])
     if lacking:
         yield f"The CPU time of {lacking} is not known: they had no cgroup, or nothing ran for them."
@@ -67,6 +68,7 @@ def _blamed(each: dict[str, Any]) -> list[table.Cell]:
     return [
         seconds(each["took_s"]),
         seconds(each["cpu_s"]),
+        seconds(each.get("queued_s")),
         seconds(each["waited_s"]),
         seconds(each["at_s"]),
         CRITICAL if each["is_critical"] else "",

@@ -158,6 +158,7 @@ def _blame(options: argparse.Namespace) -> int:
             "name": run.name,
             "took_s": run.took_s,
             "cpu_s": run.cpu_s,
+            "queued_s": run.queued_s,
             "waited_s": run.waited_s,
             "at_s": run.ends_s,
             "outcome": run.outcome,

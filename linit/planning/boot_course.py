@@ -65,6 +65,7 @@ class Run:
     why: str = ""  # it is not up
     attempts: int = 0  # how often its start was begun
     cpu_s: float | None = None  # used by the end of its start
+    queued_s: float | None = None  # for so long it could have run until then, and had no processor
     is_critical: bool = False
     spans: list[Span] = field(default_factory=list)
 
@@ -299,6 +300,7 @@ class _Reader:
             if not run.outcome:
                 run.outcome, run.why = (unit.state.value, str(unit.reason)) if unit else ("gone", "")
             run.cpu_s = self._recording.cpu_s.get(run.name)
+            run.queued_s = self._recording.stalled_s.get(run.name)
         wanted = {name: run for name, run in self._found.items() if run.wanted_s is not None or run.outcome == "failed"}
         for run in wanted.values():
             unit = engine.units.get(run.name)

@@ -34,7 +34,7 @@ def analyzed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Analyze:
         source.note_load(0.0, 2000, 200, 3800, cpus=2)
         world.begin(machine)
         world.settle(machine)
-        source.note_cpu(4.0, "db", 250_000)
+        source.note_cpu(4.0, "db", 250_000, 100_000)
         deliver(source, to)
         to.close()
 
@@ -76,14 +76,15 @@ def test_blame_tells_the_longest_start_first(analyzed: Analyze) -> None:
     assert list(analyze_tables.blame(analyzed("blame", "--boot", "-1"), PLAIN)) == [
         f"{BOOT} 7.500 s",
         "",
-        "   TOOK      CPU   WAITED       AT     SERVICE",
-        "3.000 s  0.250 s  1.000 s  7.000 s  *  db",
-        "2.000 s           0.000 s  5.000 s     mail",
-        "1.000 s           1.000 s  5.000 s     cache",
-        "1.000 s           0.000 s  4.000 s  *  disk",
-        "0.500 s           4.000 s  7.500 s  *  shop",
+        "   TOOK      CPU   QUEUED   WAITED       AT     SERVICE",
+        "3.000 s  0.250 s  0.100 s  1.000 s  7.000 s  *  db",
+        "2.000 s                    0.000 s  5.000 s     mail",
+        "1.000 s                    1.000 s  5.000 s     cache",
+        "1.000 s                    0.000 s  4.000 s  *  disk",
+        "0.500 s                    4.000 s  7.500 s  *  shop",
         "",
-        "* is on the critical path. WAITED is for others, before its start. AT: since the beginning of the kernel.",
+        "* is on the critical path. QUEUED is for a processor. WAITED is for others, before its start.",
+        "AT: since the beginning of the kernel.",
         "The CPU time of 4 is not known: they had no cgroup, or nothing ran for them.",
     ]
 
