@@ -53,7 +53,8 @@ def blame(told: dict[str, Any], style: Style) -> Iterator[str]:
     yield _boot(told)
     yield ""
     rows = [_blamed(each) for each in told["services"]]
-    yield from table.render(("TOOK", "CPU", "QUEUED", "WAITED", "AT", "", "SERVICE", ""), rows, style, right=(0, 1, 2, 3, 4))
+    header = ("TOOK", "CPU", "QUEUED", "WAITED", "AT", "", "SERVICE", "")
+    yield from table.render(header, rows, style, right=(0, 1, 2, 3, 4))
     yield ""
     yield f"{CRITICAL} is on the critical path. QUEUED is for a processor. WAITED is for others, before its start."
     yield f"AT: since {_origin(told)}."
