@@ -131,17 +131,19 @@ def _system_status(session: Session) -> int:
         if record["kind"] not in ("runlevel", "virtual"):
             counted = triggers if record["activates"] else counts
             counted[record["state"]] = counted.get(record["state"], 0) + 1
-    failed = [record for record in records if record["state"] == "failed"]
+    failed = [record for record in records if record["state"] == "failed" and record["kind"] != "virtual"]
     if session.is_json:
         names = [record["name"] for record in failed]
         session.print_json({**hello, "counts": counts, "triggers": triggers, "failed": names, **faults})
         return OK
+    told = "\n".join(record["text"] for record in failed)
+    errors = [each["text"] for each in faults["faults"] if each["severity"] == "error" and each["text"] not in told]
     rows: list[tuple[table.Cell, table.Cell]] = [
         ("system", f"{hello['boot_state']}, runlevel {hello['runlevel'] or 'none yet'}"),
         ("services", _counted(session.style, counts) or "none"),
         *((("triggers", _counted(session.style, triggers)),) if triggers else ()),
         *(("failed", (f"{record['name']}: {record['text']}", RED)) for record in failed),
-        *(("fault", fault["text"]) for fault in faults["faults"] if fault["severity"] == "error"),
+        *(("fault", text) for text in errors),
         ("linit", f"{hello['version']}, pid {hello['pid']}, {hello['mode']} mode"),
     ]
     session.print(*table.render((), rows, session.style))

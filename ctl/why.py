@@ -250,7 +250,7 @@ def output_of(result: dict[str, Any], read: Reader | None) -> tuple[str, list[Li
         return name, [], f"what {name} wrote cannot be read: {fault.message}{hint}linitctl logs {name}"
     if lines:
         return name, lines, ""
-    could_not_run = root["reason"]["cause"] == "spawn_failed"
+    could_not_run = root["reason"]["cause"] == "spawn_failed" or root["text"].startswith("could not be run")
     return None if could_not_run else (name, [], f"{name} wrote nothing in that run")
 
 

@@ -26,8 +26,15 @@ def run(options: argparse.Namespace, statuses: Mapping[type[Exception], int]) ->
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except tuple(statuses) as error:
-        return complain(str(error), next(status for kind, status in statuses.items() if isinstance(error, kind)))
+        return complain(_words(error), next(status for kind, status in statuses.items() if isinstance(error, kind)))
     return status
+
+
+def _words(error: Exception) -> str:
+    """`/x/y: No such file or directory`."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)
 
 
 def complain(what: str, status: int) -> int:

@@ -291,7 +291,7 @@ def _name(document: Document, stem: str, is_only: bool, index: int) -> str:
         if not is_only:
             _wrong_name(document, document.top.place, "nothing", "a name in each document of a file with several")
         elif guess != stem:
-            _wrong_name(document, document.top.place, f"the file name '{stem}{SUFFIX}'", NAME_FORMS)
+            _wrong_name(document, document.top.place, f"the file name {quoted(stem + SUFFIX)}", NAME_FORMS)
         return guess
     node = document.top.items["name"][1]
     if isinstance(node, Text) and is_name(node.value) and len(node.value) <= NAME_MAX:

@@ -193,7 +193,7 @@ def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[st
     """The links from `name` to the root cause. Raises KeyError for a service that does not exist."""
     links: list[dict[str, Any]] = []
     seen: set[str] = set()
-    current = name
+    current, is_by_wish = name, False
     while current and current not in seen and len(links) < LONGEST_CHAIN:
         seen.add(current)
         unit = engine.units.get(current)
@@ -203,11 +203,13 @@ def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[st
             if Cause(links[-1]["reason"]["cause"]) in LOST:
                 links.append({"name": current, "state": "missing", "text": "no such service", "reason": {}})
             break
-        reason = present_reason(engine, unit, seen)
+        reason = unit.wish if is_by_wish else present_reason(engine, unit, seen)
         if reason.cause is Cause.PROVIDED and reason.of in seen:
             reason = unit.wish  # asked about its provider: who wants it leads on
         links.append(_link(engine, unit, reason, engine.now_s if now_s is None else now_s))
-        current = _next(unit, reason)
+        # What is up is explained by who wants it, not by what that waits for.
+        is_by_wish = is_by_wish or _is_up_as_wished(unit, reason)
+        current = _wisher(unit) if is_by_wish else _next(reason)
     return links
 
 
@@ -230,14 +232,19 @@ def wishes(engine: Engine, name: str) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _next(unit: Unit, reason: Reason) -> str:
+def _next(reason: Reason) -> str:
     """Whose state explains this one's."""
-    if reason.cause in FOLLOWED:
-        return reason.of
+    return reason.of if reason.cause in FOLLOWED else ""
+
+
+def _is_up_as_wished(unit: Unit, reason: Reason) -> bool:
     is_wanted = unit.desired is Desired.UP or unit.service.kind is Kind.VIRTUAL
-    if unit.state is UnitState.UP and is_wanted and unit.wish.cause in WISHED and unit.goal:
-        return unit.wish.of
-    return ""
+    return unit.state is UnitState.UP and is_wanted and unit.goal and reason.cause not in FOLLOWED
+
+
+def _wisher(unit: Unit) -> str:
+    """Who wants it, if that is another service."""
+    return unit.wish.of if unit.wish.cause in WISHED else ""
 
 
 def _link(engine: Engine, unit: Unit, reason: Reason, now_s: float) -> dict[str, Any]:

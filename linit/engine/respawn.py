@@ -78,7 +78,7 @@ def _policy_allows(service: Service, policy: RestartPolicy, why: Reason, succeed
 
 
 def _limit_reason(restart: Restart, why: Reason, count: int, now_s: float) -> Reason:
-    text = f"{count} respawns within {restart.window_s:g} s"
+    text = f"{count} {'respawn' if count == 1 else 'respawns'} within {restart.window_s:g} s"
     if why.status is None:
         text = f"{why}; gave up after {text}"
     return Reason(Cause.RESPAWN_LIMIT, now_s, text=text, status=why.status, note=why.note)

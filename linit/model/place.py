@@ -8,16 +8,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A position in a file that a person wrote. Line and column count from 1; 0 means "the file as a whole"."""
+    """A position in a file that a person wrote. Line and column count from 1; 0 means "the file as a whole".
+
+    Its text does nothing to a terminal, whatever the file is called.
+    """
 
     file: str
     line: int = 0
     column: int = 0
 
     def __str__(self) -> str:
+        file = self.file
+        if not file.isprintable():
+            file = "".join(each if each.isprintable() else repr(each)[1:-1] for each in file)
         if not self.line:
-            return self.file
-        return f"{self.file}:{self.line}:{self.column}" if self.column else f"{self.file}:{self.line}"
+            return file
+        return f"{file}:{self.line}:{self.column}" if self.column else f"{file}:{self.line}"
 
 
 class Severity(enum.Enum):

@@ -59,6 +59,9 @@ def lived(linit: Running) -> Running:
 def test_a_replay_has_the_transitions_that_were_seen_in_their_order(lived: Running, tmp_path: Path) -> None:
     """With their reasons. The first ones happened before anybody could listen."""
     saved = tmp_path / "boot.rec"
+    nowhere = ctl(lived, "record", "save", str(tmp_path / "no/such.rec"))
+    words = f"linitctl: {tmp_path}/no/such.rec: No such file or directory\n"
+    assert (nowhere.status, nowhere.out, nowhere.err) == (1, "", words)
     ran = ctl(lived, "record", "save", str(saved))
     assert ran.status == 0, ran
     found = changes(replayed(lived, saved))

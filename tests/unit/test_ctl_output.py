@@ -11,7 +11,7 @@ from linitctl.style import Style, age, duration, printable, wants_colour
 from linitctl.table import render
 
 from linit.model.place import Fault, Place, Severity
-from linit.model.service import Kind, Plan
+from linit.model.service import Kind, Plan, Service
 
 from .control_world import NOTIFY, Ran, World, runlevel, service, world
 
@@ -152,6 +152,25 @@ def test_status_without_a_name_shows_the_system() -> None:
             f"linit     0.1.0, pid {os.getpid()}, user mode\n",
             "",
         )
+
+
+def test_the_system_counts_all_that_it_names_as_failed_and_says_nothing_twice() -> None:
+    """A name that nobody provides any more is no service; why a definition is broken is told by its service."""
+    fault = Fault(Severity.ERROR, Place("services/x.yaml", 1, 1), "run", "7", "a command", service="x")
+    broken = service("x", broken="definition", broken_by=(str(fault),))
+    mta = service("mta", ("provided_by", "bad"), kind=Kind.VIRTUAL)
+    timer = Service("job.timer", Place("x.yaml"), Kind.TIMER, activates="job")
+    with world(*SMALL_SYSTEM, broken, mta, timer, faults=(fault,)) as here:
+        here.supervisor.exits["job.timer"] = 1
+        booted(here).start("job.timer")
+        here.start("mta")
+        assert here.ctl("status").out.splitlines()[1:-1] == [
+            "services  3 up, 2 failed, 1 down",
+            "triggers  1 failed",
+            "failed    bad: exited with status 1",
+            "failed    job.timer: could not be run: its address is taken",
+            "failed    x: its definition is broken: services/x.yaml:1:1: run: found 7, expected a command",
+        ]
 
 
 def test_start_says_that_it_is_up_and_after_how_long() -> None:

@@ -109,6 +109,19 @@ def test_up_by_a_runlevel(folder: Path) -> None:
     )
 
 
+def test_what_is_up_is_not_explained_by_what_the_runlevel_still_waits_for(folder: Path) -> None:
+    """Nor are the last lines of a stranger shown."""
+    here = booted(folder, {"web": RUN, "db": RUN + "ready: notify\n"}, "web", "db", db=Behaviour(takes_s=60.0)).at(2)
+    assert here.told("web", b"of a stranger") == (
+        "web has been up for 1 s (since 12:00:00): wanted by runlevel default (runlevels/default/web) since "
+        "12:00:00. default has been waiting for 2 s (since 12:00:00): asked for by the kernel command line at "
+        "12:00:00.\n"
+        "\n"
+        "web         up       wanted by runlevel default (runlevels/default/web)\n"
+        "└─ default  waiting  asked for by the kernel command line\n"
+    )
+
+
 def test_up_because_a_person_asked(folder: Path) -> None:
     here = booted(folder, {"web": RUN}).at(10).ask(Verb.START, "web", by="root (linitctl start web, pid 312)").at(75)
     assert here.told("web") == (
@@ -398,6 +411,16 @@ def test_failed_at_the_end_of_a_chain_of_needs_shows_the_lines_of_the_root(folde
         "\n"
         "last lines of db:\n"
         "2026-11-18T12:00:00.000000Z no such disk\n"
+    )
+
+
+def test_what_could_not_be_run_again_and_again_is_not_said_to_have_written_nothing(folder: Path) -> None:
+    services = {"db": RUN + "restart: {policy: on_failure, delay: 1s, limit: 1}\n"}
+    here = booted(folder, services, "db", db=Behaviour(spawn_error="execve /usr/sbin/db: ENOENT")).at(10)
+    assert here.told("db") == (
+        "db failed 8 s ago (12:00:01): could not be run: execve /usr/sbin/db: ENOENT; gave up after 1 respawn within "
+        "60 s. It should be up: wanted by runlevel default (runlevels/default/db) since 12:00:00; default was asked "
+        "for by the kernel command line at 12:00:00.\n"
     )
 
 

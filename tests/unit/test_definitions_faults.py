@@ -232,6 +232,13 @@ def test_a_name_that_cannot_be_one_is_told(read: Read) -> None:
     assert [each.name for each in found.services] == ["a_b"]
 
 
+def test_a_file_name_does_nothing_to_the_terminal_that_it_is_told_on(read: Read) -> None:
+    found = read(**{"a\x1b[31m\nb": RUN})
+    (text,) = texts(found)
+    assert text.startswith(r"a\x1b[31m\nb.yaml:1:1: name: found the file name 'a\x1b[31m\nb.yaml', expected a name of")
+    assert str(found.services[0].service.place) == r"/usr/lib/linit/services/a\x1b[31m\nb.yaml:1:1"
+
+
 def test_a_file_that_cannot_be_opened_takes_out_its_service_only(read: Read, tmp_path: Path) -> None:
     read(b=RUN)
     (tmp_path / "usr/lib/linit/services/a.yaml").mkdir()
