@@ -206,6 +206,7 @@ def _built(name: str, top: Map, kind: Kind, found: Mapping[str, Any]) -> Definit
         success_signals=tuple(sorted(set(success.get("signals", ())))),
         stop_when_unneeded=found.get("stop_when_unneeded", False),
         idle_s=found.get("idle", 0.0),
+        urgent=found.get("urgent", False),
         execution=_execution(found),
         pidfile=found.get("pidfile", ""),
         remains=kind is not Kind.ONESHOT or not any(each.starts for each in started_by),

@@ -189,6 +189,7 @@ KEYS: Final[dict[str, Key]] = {
     "prefer": Key(NAMES, appends=True),
     "early": Key(values.yes_or_no, RUNS),
     "idle": Key(values.duration, RUNS),
+    "urgent": Key(values.yes_or_no, RUNS),
     "stop_when_unneeded": Key(values.yes_or_no, NOT_RUNLEVEL),
     "ready": Key(readiness, DAEMONS),
     "pidfile": Key(values.absolute_path, frozenset({Kind.FORKING})),

@@ -365,6 +365,7 @@ class Service:
     watch: tuple[WatchedPath, ...] = ()
     activates: str = ""  # of a trigger: the service that it starts
     when: tuple[Condition, ...] = ()
+    urgent: bool = False  # a person waits for it: it gets more of the processors during a boot
 
     @property
     def runs(self) -> bool:

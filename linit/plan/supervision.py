@@ -24,7 +24,7 @@ from linit.model.service import (
 
 FIELDS: Final = (
     "pidfile", "remains", "reload_notifies", "health", "watchdog_s", "fd_store", "listen", "schedule", "watch",
-    "activates", "when",
+    "activates", "when", "urgent",
 )  # fmt: skip
 CLASSES: Final = (Health, Listen, Schedule, WatchedPath, Condition)
 _DEFAULTS: Final = Service("", Place(""))
@@ -52,6 +52,7 @@ def encoded(service: Service, place: Coded, command: Coded) -> list[Any] | None:
         [[each.path, each.on.value, place(each.place)] for each in service.watch],
         service.activates,
         [_condition(each, place, command) for each in service.when],
+        service.urgent,
     ]
 
 

@@ -1,10 +1,11 @@
 """Whose start gets more of a processor than another's during a boot? The one that most still waits for.
 
 A start's remaining path is how long it takes, at least, from its beginning until the last that waits for it is up. Its
-weight (cpu.weight of its cgroup) is the third power of that path's share of the longest. What starts took is measured
-at each boot; where nobody has, all count the same, so that the deepest goes first. Nothing is held back: whoever is
-ready runs, and where processors are scarce the kernel gives most to the path that the boot waits for. Which rule is
-best was looked for on thousands of graphs: tests/bench/README.md.
+weight (cpu.weight of its cgroup) is the third power of that path's share of the longest; ten times as much for what is
+`urgent`, and for what that waits for. What starts took is measured at each boot; where nobody has, all count the same,
+so that the deepest goes first. Nothing is held back: whoever is ready runs, and where processors are scarce the kernel
+gives most to the path that the boot waits for. Which rule is best was looked for on thousands of graphs:
+tests/bench/README.md.
 
 The file is made by the compiler and by a child of PID 1 after each boot; PID 1 reads the weights in it, and does
 without what is not there or makes no sense. Sources: the kernel's admin-guide/cgroup-v2; to rank by the remaining path
@@ -17,7 +18,7 @@ import binascii
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgpack
@@ -32,6 +33,7 @@ MODE: Final = 0o644
 
 WEIGHT_MAX: Final = 10_000  # of cgroup v2; 1 is the least
 POWER: Final = 3
+URGENCY: Final = 10  # times as much for what a person waits for, and for what that waits for
 LEAST: Final = 0.05  # shorter paths count as this share of the longest
 ASSUMED_S: Final = 0.1  # a start of which nothing is known, where nothing is known of any
 KEPT: Final = 5  # boots of which is kept what a start took
@@ -67,7 +69,7 @@ def keep(path: str, services: Iterable[Service], taken: Mapping[str, Taken] | No
         if name in names:
             rows[name] = (*rows.get(name, ()), row)[-KEPT:]
     lengths_s = {name: length_s(found) for name, found in rows.items()}
-    _write(path, weights_of(remaining_s(services, lengths_s)), rows)
+    _write(path, weights_of(remaining_s(services, lengths_s), urgent(services)), rows)
 
 
 def length_s(rows: Iterable[Taken]) -> float:
@@ -103,17 +105,27 @@ def remaining_s(services: Iterable[Service], lengths_s: Mapping[str, float]) -> 
     return {name: found[name] for name in runs if name in found}
 
 
-def weights_of(paths_s: Mapping[str, float]) -> dict[str, int]:
-    """The weight of each remaining path."""
+def urgent(services: Iterable[Service]) -> set[str]:
+    """What a person waits for, and all that this waits for."""
+    known = {service.name: service for service in services}
+    found: set[str] = set()
+    stack = [service.name for service in known.values() if service.urgent]
+    while stack:
+        name = stack.pop()
+        if name not in found and name in known:
+            found.add(name)
+            stack += _awaited(known[name], known)
+    return found
+
+
+def weights_of(paths_s: Mapping[str, float], favoured: Collection[str] = ()) -> dict[str, int]:
+    """The weight of each remaining path, from 1 to WEIGHT_MAX. Those `favoured` get URGENCY times as much."""
     longest_s = max(paths_s.values(), default=0.0)
     if longest_s <= 0.0:
         return {}
-    return {name: weight_of(path_s / longest_s) for name, path_s in paths_s.items()}
-
-
-def weight_of(share: float) -> int:
-    """That of a path with this share of the longest, from 1 to WEIGHT_MAX."""
-    return max(1, round(WEIGHT_MAX * max(share, LEAST) ** POWER))
+    most = WEIGHT_MAX // URGENCY if any(name in favoured for name in paths_s) else WEIGHT_MAX
+    powers = {name: most * max(path_s / longest_s, LEAST) ** POWER for name, path_s in paths_s.items()}
+    return {name: max(1, round(each * URGENCY if name in favoured else each)) for name, each in powers.items()}
 
 
 def _booted(services: Mapping[str, Service]) -> dict[str, Service]:

@@ -29,7 +29,6 @@ SLOT_S: Final = 0.02  # what takes less of a processor needs no slot
 ERROR: Final = 0.3  # of what is known of a start, up or down
 FORGOTTEN: Final = 0.1  # of the starts nothing is known
 GOALS: Final = 2  # services that a person waits for
-GOAL_FACTOR: Final = 10.0  # in weight, for all that these wait for
 LOG_LAST: Final = 1e-5
 HERE: Final = Place("order.yaml", 1, 1)
 
@@ -118,7 +117,7 @@ def rules(graph: Graph, seed: int) -> Iterator[Rule]:
     yield from (power(number) for number in (1, 2, 4))
     yield slots("slots and linit's weights", 0, by_path, weighed(measured))
     yield Rule("linit's weights, spawned by path", rank=by_path, weight=weighed(measured), log_weight=LOG_LAST)
-    yield Rule("linit's weights, goals first", weight=weighed(measured, GOAL_FACTOR), log_weight=LOG_LAST)
+    yield Rule("linit's weights, goals first", weight=weighed(measured, weights.URGENCY), log_weight=LOG_LAST)
     yield Rule("linit's weights on a first boot", weight=weighed(untold), log_weight=LOG_LAST)
     yield Rule("linit's weights", weight=weighed(measured), log_weight=LOG_LAST)
 

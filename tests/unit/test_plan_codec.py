@@ -96,6 +96,7 @@ SERVICES = st.builds(
     success_statuses=NUMBERS,
     success_signals=NUMBERS,
     stop_when_unneeded=st.booleans(),
+    urgent=st.booleans(),
     execution=st.builds(
         Execution, TEXT, TEXT, st.none() | TEXTS, TEXT, NUMBER, st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
         TEXT, st.sampled_from(Output), st.integers(-20, 19), st.integers(-1000, 1000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -104,6 +105,17 @@ def test_the_weight_is_the_third_power_of_the_paths_share() -> None:
     """cpu.weight goes from 1 to 10000; tests/bench/README.md says how the power was found."""
     assert weights.weights_of({"a": 8.0, "b": 4.0, "c": 0.1, "d": 0.0}) == {"a": 10_000, "b": 1250, "c": 1, "d": 1}
     assert weights.weights_of({}) == weights.weights_of({"a": 0.0}) == {}
+
+
+def test_what_a_person_waits_for_and_what_that_waits_for_gets_ten_times_as_much() -> None:
+    """`urgent`: services/README.md. Also by way of a virtual name, and of an order that pulls nothing in."""
+    virtual = Service("net", HERE, Kind.VIRTUAL, dependencies=(edge("lan", EdgeKind.PROVIDED_BY),))
+    ssh = replace(oneshot("ssh", "net"), urgent=True)
+    services = (oneshot("a"), oneshot("b", "a"), oneshot("lan", "a", kind=EdgeKind.AFTER), virtual, ssh)
+    favoured = weights.urgent(services)
+    assert favoured == {"ssh", "net", "lan", "a"}
+    paths_s = {"a": 4.0, "lan": 2.0, "ssh": 1.0, "b": 2.0}
+    assert weights.weights_of(paths_s, favoured) == {"a": 10_000, "lan": 1250, "ssh": 156, "b": 125}
 
 
 def test_of_several_boots_the_usual_work_and_the_shortest_wait_count() -> None:
