@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import pytest
+from linit.plan import weights
 
 from panux.faults import MachineError
 from panux.machine.machine import Machine
@@ -13,6 +15,7 @@ pytestmark = pytest.mark.vm
 
 REAL_SERVICES = ("crond", "dropbear", "getty@ttyS0", "network", "nginx", "ntpd", "redis", "syslogd")
 ORDERING = {"need", "bind", "want", "use", "after"}
+KEPT_LIMIT_S = 30
 NEVER_IN_PID_1 = ("yaml", "networkx", "psutil", "linit.compiler", "linit.definitions", "linit.graph")
 
 
@@ -43,6 +46,21 @@ def test_ssh_and_http_answer_from_the_host(booted: Machine) -> None:
     status, text = booted.http_get("/")
     assert status == 200
     assert "<html" in text
+
+
+def test_a_boot_leaves_what_its_starts_took_and_the_same_share_for_all(booted: Machine, tmp_path: Path) -> None:
+    """A child keeps it for the next boot; only limits may give a service more of the processors than others now."""
+    kept = tmp_path / weights.FILE
+    for _ in range(KEPT_LIMIT_S):
+        kept.write_bytes(booted.copy_out(f"/var/lib/linit/{weights.FILE}"))
+        if weights.history(str(kept)):
+            break
+        booted.pause(1.0)
+    assert {"network", "redis", "nginx"} <= weights.history(str(kept)).keys()
+    found = weights.load(str(kept))
+    assert max(found.values()) == weights.WEIGHT_MAX
+    assert found["network"] > found["ntpd"]  # ssh waits for it
+    assert "cpu" not in booted.succeed("cat /sys/fs/cgroup/cgroup.subtree_control").split()
 
 
 def test_pid_1_has_loaded_nothing_that_belongs_to_the_compiler(booted: Machine) -> None:
