@@ -35,8 +35,8 @@ START: Final = b"linit: starting"
 RUNS: Final = ("process", "forking", "oneshot")
 ENDED: Final = frozenset(  # causes that are about a run of the service's own processes
     {
-        "exited", "spawn_failed", "readiness_failed", "unhealthy", "start_timeout", "stop_timeout", "respawn",
-        "respawn_limit",
+        "exited", "spawn_failed", "readiness_failed", "unhealthy", "start_timeout", "step_timeout", "stop_timeout",
+        "respawn", "respawn_limit",
     }
 )  # fmt: skip
 FINAL: Final = ENDED - {"respawn", "respawn_limit", "stop_timeout"}

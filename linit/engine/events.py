@@ -124,6 +124,7 @@ class TimerKind(enum.Enum):
     RESPAWN = "respawn"  # the backoff delay is over
     HEALTHY = "healthy"  # up long enough: budget and delay are reset
     RELOAD = "reload"  # the reload command takes too long
+    STEP = "step"  # a pre or post command that has a time of its own takes too long
     IDLE = "idle"  # it has let the rest of the boot go first for long enough
 
 

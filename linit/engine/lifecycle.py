@@ -33,17 +33,18 @@ from linit.engine.orders import (
     watch_health,
 )
 from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
-from linit.engine.starting import Starting
+from linit.engine.starting import Starting, step_of
 from linit.engine.stopping import Stopping
 from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.engine.wishes import choose_provider, part_foes
-from linit.model.reason import Cause, Reason
+from linit.model.reason import Cause, Reason, exit_words
 from linit.model.service import TRIGGERS, VIRTUAL, Kind
 from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, Role
 
 RELOAD_TIMEOUT_S: Final = 60.0
 EXTENSION_MAX_S: Final = 3600.0  # at a time
+STEPS: Final = frozenset({Role.PRE, Role.POST})
 LOST: Final = frozenset({Cause.DEPENDENCY_DOWN, Cause.DEPENDENCY_FAILED})
 # Why something is down although desired, or is desired at all: no reason any more once it is not desired.
 OF_DESIRED: Final = frozenset(
@@ -224,8 +225,13 @@ class Lifecycle:
         unit.left = event.left
         if event.role is Role.MAIN:
             unit.last_exit, unit.last_exit_note = event.status, event.note
-        reason = Reason(Cause.EXITED, self.board.now_s, status=event.status, note=event.note)
-        self._on_end(unit, event.role, reason, is_success(unit.service, event.status))
+        note, succeeded = event.note, is_success(unit.service, event.status)
+        if event.role is not Role.MAIN:
+            succeeded = event.status == 0  # `success` is said of the service
+        if event.role in STEPS:
+            note = f"its {event.role.value} command {note or exit_words(event.status)}"
+        reason = Reason(Cause.EXITED, self.board.now_s, status=event.status, note=note)
+        self._on_end(unit, event.role, reason, succeeded)
 
     def on_emptied(self, unit: Unit, _event: events.Emptied) -> None:
         """Nothing of the unit is left."""
@@ -376,6 +382,8 @@ class Lifecycle:
         """A timer is due. One whose purpose is gone is ignored."""
         if event.kind is TimerKind.START and unit.state is STARTING:
             self._start_took_too_long(unit)
+        elif event.kind is TimerKind.STEP and unit.state is STARTING:
+            self._step_took_too_long(unit)
         elif event.kind is TimerKind.STOP and unit.state is STOPPING:
             self.stopping.took_too_long(unit)
         elif event.kind is TimerKind.RESPAWN and unit.state is BACKOFF:
@@ -395,6 +403,12 @@ class Lifecycle:
         limit_s = limit_of(unit.service.reload, RELOAD_TIMEOUT_S) if unit.service.reload else RELOAD_TIMEOUT_S
         tell(self.board, unit, f"its reload command has not ended after {limit_s:g} s, killed")
         self.board.emit(Signal(unit.name, signal.SIGKILL, To.RELOAD))
+
+    def _step_took_too_long(self, unit: Unit) -> None:
+        for role in STEPS & unit.running:
+            limit_s = step_of(unit, role, unit.index).timeout_s
+            if limit_s is not None:
+                self._fail_start(unit, Reason(Cause.STEP_TIMEOUT, self.board.now_s, text=role.value, limit_s=limit_s))
 
     def _start_took_too_long(self, unit: Unit) -> None:
         limit_s = unit.service.start_timeout_s

@@ -37,6 +37,20 @@ def unwatch_start(board: Board, unit: Unit) -> None:
     """The start is over: no answer is awaited that it would have gone on with."""
     unit.checking = unit.searching = False
     board.emit(UnwatchReadiness(unit.name))
+    unlimit_step(board, unit)
+
+
+def limit_step(board: Board, unit: Unit, command: Command) -> None:
+    """A pre or post command begins, which may have a time of its own besides that of the whole start."""
+    if command.timeout_s is not None:
+        board.emit(ArmTimer(unit.name, TimerKind.STEP, command.timeout_s))
+
+
+def unlimit_step(board: Board, unit: Unit) -> None:
+    """A pre or post command has ended, or is not waited for any more."""
+    service = unit.service
+    if (service.pre or service.post) and any(one.timeout_s is not None for one in (*service.pre, *service.post)):
+        board.emit(DisarmTimer(unit.name, TimerKind.STEP))
 
 
 def watch_health(board: Board, unit: Unit) -> None:

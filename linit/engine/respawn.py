@@ -12,7 +12,7 @@ from linit.model.reason import Cause, Reason
 from linit.model.service import Restart, RestartPolicy, Service
 from linit.model.value import value
 
-ABNORMAL: Final = frozenset({Cause.START_TIMEOUT, Cause.READINESS_FAILED, Cause.UNHEALTHY})
+ABNORMAL: Final = frozenset({Cause.START_TIMEOUT, Cause.STEP_TIMEOUT, Cause.READINESS_FAILED, Cause.UNHEALTHY})
 
 
 @value

@@ -14,11 +14,11 @@ from linit.engine.edges import provides
 from linit.engine.effects import Arm, CheckConditions, FindMain, WatchReadiness
 from linit.engine.events import TimerKind
 from linit.engine.links import PROCESSLESS
-from linit.engine.orders import arm, await_health, disarm, spawn, tell, watch_health
+from linit.engine.orders import arm, await_health, disarm, limit_step, spawn, tell, unlimit_step, watch_health
 from linit.engine.transitions import Step
 from linit.engine.unit import Unit
 from linit.model.reason import Cause, Reason
-from linit.model.service import PROVIDED_BY, VIRTUAL, Kind, ReadinessKind
+from linit.model.service import PROVIDED_BY, VIRTUAL, Command, Kind, ReadinessKind
 from linit.model.state import STARTING, WAITING, Role
 
 CHECKS: Final = "checks its conditions"
@@ -141,6 +141,8 @@ class Starting:
         if unit.state is STARTING:
             unit.reason = self._step_reason(f"runs its {role.value} command" if role is not Role.MAIN else "starting")
         spawn(self.board, unit, role, index)
+        if role is not Role.MAIN:
+            limit_step(self.board, unit, step_of(unit, role, index))
 
     def _is_up(self, unit: Unit) -> None:
         disarm(self.board, unit, TimerKind.START)
@@ -201,6 +203,8 @@ class Starting:
 
     def on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         """A command of a starting unit ended."""
+        if role is not Role.MAIN:
+            unlimit_step(self.board, unit)
         is_daemon = role is Role.MAIN and (unit.service.kind is Kind.PROCESS or unit.found)
         if not succeeded or is_daemon:
             self._fail(unit, reason)
@@ -215,6 +219,11 @@ class Starting:
             self._run_post(unit)
         else:
             self._run_post(unit, unit.index + 1)
+
+
+def step_of(unit: Unit, role: Role, index: int) -> Command:
+    """The pre or post command with this index."""
+    return (unit.service.pre if role is Role.PRE else unit.service.post)[index]
 
 
 def _is_launcher(unit: Unit) -> bool:

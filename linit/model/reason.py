@@ -34,6 +34,7 @@ class Cause(enum.Enum):
     ACTIVATED = "activated"  # of: the trigger, text: what it saw
     ACTIVATES_FAILED = "activates_failed"  # of: the service that it starts
     START_TIMEOUT = "start_timeout"  # limit_s, text: the step
+    STEP_TIMEOUT = "step_timeout"  # limit_s, text: the role of the command
     STOP_TIMEOUT = "stop_timeout"  # limit_s
     RESPAWN = "respawn"  # status or text of the exit, limit_s: the delay
     RESPAWN_LIMIT = "respawn_limit"  # status of the last exit, text: "6 respawns in 60 s"
@@ -75,7 +76,7 @@ class Reason:
             holder=self.of or self.by,
             by=self.by or "nobody known",
             text=self.text,
-            limit=f"{self.limit_s:g} s" if self.limit_s is not None else "",
+            limit=f"{round(self.limit_s, 2):g} s" if self.limit_s is not None else "",
             exit=self.note or (exit_words(self.status) if self.status is not None else self.text),
         )
         return f"{words} ({self.place})" if self.place else words
@@ -101,6 +102,7 @@ WORDS: Final[dict[Cause, str]] = {
     Cause.ACTIVATED: "started by {of}: {text}",
     Cause.ACTIVATES_FAILED: "{of}, which it starts, failed",
     Cause.START_TIMEOUT: "not up within {limit} ({text})",
+    Cause.STEP_TIMEOUT: "its {text} command has not ended within {limit}",
     Cause.STOP_TIMEOUT: "not down within {limit}, killed",
     Cause.RESPAWN: "{exit}; starts again after {limit}",
     Cause.RESPAWN_LIMIT: "{exit}; gave up after {text}",

@@ -324,15 +324,18 @@ def _account(child: _Child) -> None:
     wanted = child.launch.execution
     if not wanted.user and not wanted.group and wanted.groups is None:
         return
+    key = "user"
     try:
         account = accounts.user(wanted.user) if wanted.user else None
+        key = "group"
         gid = accounts.group_id(wanted.group) if wanted.group else account.gid if account else os.getegid()
+        key = "groups"
         if wanted.groups is not None:
             groups = [gid, *(accounts.group_id(name) for name in wanted.groups)]
         else:
             groups = accounts.group_ids_of(account, gid) if account else [gid]
     except accounts.UnknownAccount as unknown:
-        raise StepFailed(f"user: {unknown}") from unknown
+        raise StepFailed(f"{key}: {unknown}") from unknown
     child.account = account
     uid = account.uid if account else os.getuid()
     if os.geteuid() and (uid, gid, wanted.groups) == (os.geteuid(), os.getegid(), None):

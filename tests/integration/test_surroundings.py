@@ -157,7 +157,8 @@ FAILURES: dict[str, dict[str, Any]] = {
     "exec {tmp}/noise: ENOEXEC (exec format error); neither a program of this machine nor a script that begins "
     "with #!": {"run": ["{tmp}/noise"]},
     'user: no user "nobody-at-all" in /etc/passwd': {"run": ["/bin/true"], "user": "nobody-at-all"},
-    'user: no group "no-such-group" in /etc/group': {"run": ["/bin/true"], "group": "no-such-group"},
+    'group: no group "no-such-group" in /etc/group': {"run": ["/bin/true"], "group": "no-such-group"},
+    'groups: no group "no-such-group" in /etc/group': {"run": ["/bin/true"], "groups": ["0", "no-such-group"]},
     "directory /nowhere: ENOENT (no such file or directory)": {"run": ["/bin/true"], "directory": "/nowhere"},
     "tty /dev/no-such-line: ENOENT (no such file or directory)": {"run": ["/bin/true"], "tty": "/dev/no-such-line"},
     "tty /dev/null: ENOTTY (inappropriate ioctl for device)": {"run": ["/bin/true"], "tty": "/dev/null"},

@@ -249,6 +249,7 @@ JUDGES: Final[Mapping[Cause, Callable[[Moment, Unit, Reason], bool]]] = {
     Cause.ACTIVATES_FAILED: _has_lost_its_service,
     Cause.READINESS_FAILED: _had_trouble,
     Cause.START_TIMEOUT: _took_too_long_to_start,
+    Cause.STEP_TIMEOUT: _took_too_long_to_start,
     Cause.STOP_TIMEOUT: _took_too_long_to_stop,
     Cause.RESPAWN: _will_respawn,
     Cause.RESPAWN_LIMIT: _reached_limit,

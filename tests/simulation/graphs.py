@@ -27,11 +27,13 @@ from linit.model.service import (
 WRITTEN = Place("test.yaml", 1, 1)
 EDGES = {kind.value: kind for kind in EdgeKind}
 RUN = Command(("/bin/daemon",), WRITTEN)
+TIMED = Command(("/bin/daemon",), WRITTEN, timeout_s=2.0)
 
 
 def service(name: str, **keys: Any) -> Service:
     """A definition from short keys: the edges by name, `kind`, `ready=True`, `restart="always"`, `tty="/dev/tty1"`,
-    `pre`, `post`, `stop`, `reload`, `health`, `when=True` for one command each, fields by their own names. A virtual
+    `pre`, `post`, `stop`, `reload`, `health`, `when=True` for one command each (`pre`, `post`, `stop="timed"`: of 2 s
+    at most), fields by their own names. A virtual
     name is made by `kind="virtual", provided_by=[...]`, a trigger by `kind="socket", activates=...`."""
     edges = tuple(Dependency(EDGES[key], on, WRITTEN) for key in list(keys) if key in EDGES for on in keys.pop(key))
     kind = Kind(keys.pop("kind", "process"))
@@ -40,8 +42,8 @@ def service(name: str, **keys: Any) -> Service:
         restart = Restart(RestartPolicy(restart), delay_s=1.0, limit=3, window_s=60.0)
     readiness = Readiness(ReadinessKind.NOTIFY) if keys.pop("ready", False) else Readiness()
     for role in ("pre", "post", "stop"):
-        if keys.get(role) is True:
-            keys[role] = (RUN,)
+        if keys.get(role) in (True, "timed"):
+            keys[role] = (RUN,) if keys[role] is True else (TIMED,)
     if keys.get("reload") is True:
         keys["reload"] = RUN
     if keys.get("health") is True:
@@ -102,5 +104,8 @@ def random_service(rng: random.Random, earlier: Sequence[str], may_use_virtual: 
         "stop_when_unneeded": rng.random() < 0.1,
         "idle_s": rng.choice([0.0, 0.0, 0.0, 0.0, 2.0]) if kind == "process" else 0.0,
     }
+    for role in ("pre", "post"):
+        if drawn[role] and drawn["start_timeout_s"] == 20.0:
+            drawn[role] = "timed"
     unsaid = {"kind": "process", "restart": "never"}
     return keys | {key: value for key, value in drawn.items() if value and value != unsaid.get(key)}

@@ -25,6 +25,58 @@ def ordered(machine: Simulator, kind: type[effects.Effect]) -> int:
     return sum(isinstance(effect, kind) for _, effect in machine.trace)
 
 
+# -- commands before and after ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["pre", "post"])
+def test_a_command_before_or_after_has_a_time_of_its_own(role: str) -> None:
+    """`{run: ..., timeout: 2s}`, within the time of the whole start."""
+    machine = world({"db": Behaviour(takes_s=10.0)}, db={role: "timed", "start_timeout_s": 60.0})
+    machine.request(Verb.START, "db")
+    machine.run(until_s=1.99)
+    assert (machine.state("db"), reason(machine, "db")) == (STARTING, f"runs its {role} command")
+    machine.run()
+    assert (machine.state("db"), reason(machine, "db")) == (FAILED, f"its {role} command has not ended within 2 s")
+    assert machine.processes == {}
+
+
+def test_the_time_of_a_command_is_over_with_it() -> None:
+    """The service is ready later than that, which its start may take."""
+    machine = world({"db": Behaviour(takes_s=1.5)}, db={"pre": "timed", "ready": True, "post": True})
+    machine.request(Verb.START, "db")
+    machine.run()
+    assert machine.state("db") is UP
+    assert not machine.is_armed("db", events.TimerKind.STEP)
+
+
+def test_the_time_of_a_command_that_a_stop_ended_does_not_count_for_the_next_start() -> None:
+    machine = world({"db": Behaviour(takes_s=1.5)}, db={"pre": "timed"})
+    machine.request(Verb.START, "db")
+    machine.run(until_s=1.0)
+    machine.request(Verb.STOP, "db")
+    machine.run(until_s=1.4)
+    assert (machine.state("db"), machine.is_armed("db", events.TimerKind.STEP)) == (DOWN, False)
+    machine.request(Verb.START, "db")
+    machine.run()
+    assert machine.state("db") is UP
+
+
+@pytest.mark.parametrize("role", ["pre", "post"])
+def test_the_failure_of_a_command_before_or_after_is_told_with_what_it_is(role: str) -> None:
+    machine = world({"db": Behaviour(status=3 << 8)}, db={role: True})
+    machine.request(Verb.START, "db")
+    machine.run()
+    assert (machine.state("db"), reason(machine, "db")) == (FAILED, f"its {role} command exited with status 3")
+
+
+def test_what_is_a_success_of_a_service_is_none_of_its_commands() -> None:
+    """`success: {statuses: [0, 3]}`: systemd.service(5), SuccessExitStatus, is of the main process, too."""
+    machine = world({"db": Behaviour(status=3 << 8)}, db={"pre": True, "success_statuses": frozenset({0, 3})})
+    machine.request(Verb.START, "db")
+    machine.run()
+    assert (machine.state("db"), reason(machine, "db")) == (FAILED, "its pre command exited with status 3")
+
+
 # -- daemons in the background -----------------------------------------------------------------------------------
 
 
