@@ -35,8 +35,8 @@ def reason(value: Reason, now_s: float) -> dict[str, Any]:
 
 def _text(engine: Engine, unit: Unit, now_s: float) -> str:
     if unit.state in (UnitState.WAITING, UnitState.STARTING, UnitState.STOPPING):
-        return str(explain.present_reason(engine, unit))  # what is waited for now, not when it began
-    return str(unit.reason)
+        return explain.words(engine, explain.present_reason(engine, unit))  # what is waited for now, not when it began
+    return explain.words(engine, unit.reason)
 
 
 Value = Callable[[Engine, Unit, float], Any]  # of a unit, now (seconds)

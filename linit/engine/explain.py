@@ -114,6 +114,18 @@ def present_reason(engine: Engine, unit: Unit, told: Collection[str] = ()) -> Re
     return Reason(cause, unit.changed_at_s, of=on, text=more)
 
 
+def words(engine: Engine, reason: Reason) -> str:
+    """A reason in words that are true now: what is needed may not be down yet, or no longer."""
+    on = engine.units.get(reason.of)
+    if reason.cause is not Cause.DEPENDENCY_DOWN or on is None or on.state.is_at_rest_down:
+        return str(reason)
+    if on.state is UnitState.UP:
+        now = "was down" if on.goal else "is to stop"
+    else:
+        now = "is to be started again" if on.state is UnitState.BACKOFF else f"is {on.state.value}"
+    return str(reason).replace("which is down", f"which {now}", 1)
+
+
 def _waits_back(board: Board, name: str, to: str) -> bool:
     """Does `name` wait, by way of others or not, for `to`? Then it is no help in explaining `to`."""
     seen, todo = {name}, [name]
@@ -254,7 +266,7 @@ def _link(engine: Engine, unit: Unit, reason: Reason, now_s: float) -> dict[str,
         "state": unit.state.value,
         "desired": unit.desired.value,
         "finished": unit.finished,
-        "text": str(reason),
+        "text": words(engine, reason),
         "wish": str(unit.wish),
         "wish_reason": as_data(unit.wish),
         "since_s": max(now_s - unit.changed_at_s, 0.0),

@@ -424,6 +424,17 @@ def test_what_could_not_be_run_again_and_again_is_not_said_to_have_written_nothi
     )
 
 
+def test_what_is_needed_is_said_to_be_down_only_while_it_is(folder: Path) -> None:
+    """A stop takes what needs it down first; and it may be back before that is down."""
+    services = {"db": RUN, "web": RUN + "need: db\n"}
+    here = booted(folder, services, "web", web=Behaviour(ignores_term=True)).at(10).ask(Verb.STOP, "db").at(12)
+    line = "└─ {}  stopping  needs db, which {} (services/web.yaml:2:7)\n"
+    assert here.told("db").endswith(line.format("web", "is stopping"))
+    here.ask(Verb.START, "db").at(13)
+    assert here.world.states()["db"] == "up"
+    assert ": needs db, which was down (services/web.yaml:2:7). It has been sent its stop signal." in here.told("web")
+
+
 def test_failed_because_of_a_need_that_nobody_defined(folder: Path) -> None:
     services = {"network": RUN, "web": RUN + "need: ntework\n", "shop": RUN + "need: web\n"}
     here = booted(folder, services, "shop").at(10)
@@ -612,11 +623,11 @@ def test_stopping_waits_for_who_needs_it_and_tells_how_far_that_is(folder: Path)
     assert here.told("db") == (
         "db has been stopping for 3 s (since 12:00:10): waits for web to stop. It should be down: stopped by "
         "root (linitctl, pid 7) at 12:00:10. web has been stopping for 3 s (since 12:00:10), 12 s left "
-        "(until 12:00:25): needs db, which is down (services/web.yaml:2:7). It has been sent its stop "
-        "signal.\n"
+        "(until 12:00:25): needs db, which is stopping (services/web.yaml:2:7). It has been sent its "
+        "stop signal.\n"
         "\n"
         "db      stopping  waits for web to stop\n"
-        "└─ web  stopping  needs db, which is down (services/web.yaml:2:7)\n"
+        "└─ web  stopping  needs db, which is stopping (services/web.yaml:2:7)\n"
     )
 
 
