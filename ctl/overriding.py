@@ -108,7 +108,7 @@ def check_defined(session: Session, name: str) -> None:
 
 def add(session: Session, name: str, file: str, edges: Edges) -> str:
     """Write edges into a drop-in of a service; what to say. Raises Failure, and nothing is written, when verify
-    would have more to say than before."""
+    would have more to say than before; a note is told, and no more."""
     path = path_of(session, name, file)
     before = dropin.read(path)
     text = before or _header(name, file)
@@ -125,10 +125,13 @@ def add(session: Session, name: str, file: str, edges: Edges) -> str:
     except BaseException:
         candidate.drop()
         raise
-    if faults:
+    notes = [fault for fault in faults if fault.startswith("note: ")]  # of what need not exist
+    if len(notes) < len(faults):
         candidate.drop()
-        raise Failure(FAILED, "\n".join([*faults, f"{path}: nothing was written"]))
+        refused = [fault for fault in faults if fault not in notes]
+        raise Failure(FAILED, "\n".join([*refused, f"{path}: nothing was written"]))
     candidate.put()
+    session.complain(*notes)
     return f"{name}: {_words(edges)} ({path})"
 
 
@@ -175,7 +178,7 @@ def _names(path: str, text: str) -> Edges:
 
 
 def _new_faults(session: Session, candidate: dropin.Candidate) -> list[str]:
-    """What verify would say with the candidate in place and does not say without: errors and warnings."""
+    """What verify would say with the candidate in place and does not say without."""
     after = _faults(session, "--with", f"{candidate.path}={candidate.written}")
     if not after:
         return []
@@ -191,7 +194,7 @@ def _faults(session: Session, *arguments: str) -> list[str]:
         faults: list[dict[str, Any]] = json.loads(answer)["faults"]
     except (ValueError, KeyError) as fault:
         raise Failure(FAILED, f"the compiler ended with status {status} and no answer") from fault
-    return [f"{each['severity']}: {each['text']}" for each in faults if each["severity"] != "note"]
+    return [f"{each['severity']}: {each['text']}" for each in faults]
 
 
 def renew(session: Session) -> None:

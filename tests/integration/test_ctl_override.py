@@ -53,6 +53,17 @@ def test_an_override_is_written_and_in_force_and_can_be_taken_back(linit: Runnin
     assert not {("need", "db"), ("want", "cache")} & edges(linit, "web")
 
 
+def test_what_need_not_exist_is_written_and_told(linit: Running) -> None:
+    """It may be a slip of the pen."""
+    for name in ("web", "redis"):
+        linit.define(name, run=SLEEP)
+    linit.boot()
+    path = drop_in(linit, "web")
+    words = "found 'reddis', expected a defined service; it is left out; did you mean 'redis'?"
+    note = f"note: {path}:3:9: after: {words}\n"
+    assert ctl(linit, "override", "web", "--after", "reddis") == Ran(0, f"web: after reddis ({path})\n", note)
+
+
 def test_enable_adds_edges_as_well_and_keeps_what_a_person_wrote(linit: Running) -> None:
     for name in ("web", "db"):
         linit.define(name, run=SLEEP)
