@@ -198,7 +198,7 @@ def test_openrc_names_are_provided() -> None:
         "clock": {"hwclock"},
         "cron": {"crond"},
         "time-sync": {"ntpd"},
-        "dev": {"devices"},
+        "dev": {"mdev"},
         "procfs": {"api-filesystems"},
         "sysfs": {"api-filesystems"},
         "devfs": {"api-filesystems"},

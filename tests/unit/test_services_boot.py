@@ -30,7 +30,7 @@ def test_a_boot_brings_everything_up_but_what_belongs_to_single_user_mode() -> N
 def test_single_user_mode_is_the_file_systems_and_a_shell() -> None:
     """linit.runlevel=single."""
     assert set(image("single").order()) == {
-        "api-filesystems", "devices", "mdev", "root-check", "root", "single-shell",
+        "api-filesystems", "mdev", "root-check", "root", "single-shell",
     }  # fmt: skip
 
 

@@ -22,6 +22,8 @@ TERMINAL: Final = "ttyS0"
 LOGIN: Final = f"getty@{TERMINAL}"
 """It comes when all else is up, by its definition; so LAST does not wait for it."""
 
+FOREGROUND: Final[Mapping[str, tuple[str, ...]]] = {"mdev": ("mdev", "-df")}
+"""Daemons whose definition puts them into the background, as they stay in the foreground: for inits that need it so."""
 BACKGROUND: Final[Mapping[str, tuple[str, ...]]] = {
     "acpid": ("acpid",),
     "crond": ("crond",),
@@ -110,12 +112,12 @@ def job_of(name: str, text: Mapping[str, Any], scripts: dict[str, str], find: Ca
         program, *arguments = (expanded(word, variables) for word in names(of))
         return (find(program), *arguments)
 
-    daemon = text.get("kind", "process") == "process"
+    daemon = text.get("kind", "process") in ("process", "forking")
     ready = text.get("ready", "")
     background = BACKGROUND.get(name, ())
     return Job(
         name,
-        command(text["run"] if "run" in text else {"script": text["script"]}, name),
+        command(FOREGROUND.get(name) or text.get("run") or {"script": text["script"]}, name),
         daemon=daemon,
         background=(find(background[0]), *background[1:]) if background else (),
         pidfile=PIDFILES.get(name, ""),

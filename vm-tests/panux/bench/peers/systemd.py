@@ -24,7 +24,7 @@ NOT_HERE: Final = (
     "systemd-logind.service", "serial-getty@ttyS0.service", "getty.target", "systemd-firstboot.service",
 )  # fmt: skip
 MOUNTS: Final = ("root", "localmount")
-FORKS: Final = ("nginx", "network")
+FORKS: Final = ("mdev", "network", "nginx")
 """Their way into the background says that they are ready: Type=forking, as Debian's nginx.service has it."""
 
 
@@ -67,7 +67,7 @@ def definition(job: Job) -> str:
         lines += ["Type=notify"]
     elif job.name in FORKS:
         command = job.background
-        lines += ["Type=forking", f"PIDFile={job.pidfile}"]
+        lines += ["Type=forking", *([f"PIDFile={job.pidfile}"] if job.pidfile else [])]
     if job.pre:
         lines.append(f"ExecStartPre={written(job.pre)}")
     lines.append(f"ExecStart={written(command)}")
