@@ -11,6 +11,7 @@ from linit.engine.desires import Desires
 from linit.engine.effects import DisarmTimer
 from linit.engine.events import TimerKind, Verb
 from linit.engine.lifecycle import Lifecycle
+from linit.engine.obstacles import why_not
 from linit.engine.requests import Pending, answer, refusal
 from linit.engine.respawn import Budget
 from linit.engine.unit import Unit
@@ -111,7 +112,7 @@ class Asking:
         if target.given_up is not None:
             self._lifecycle.close_triggers(target)  # it has lost a conflict
         else:
-            self._give_up(trigger, f"{target.name} cannot be started: {self._board.why_not(target)}")
+            self._give_up(trigger, f"{target.name} cannot be started: {why_not(self._board, target)}")
 
     def _is_too_often(self, trigger: Unit) -> bool:
         """What a service leaves as it was (a client not served, a path not taken away) would start it for ever."""
@@ -214,6 +215,8 @@ class Asking:
     def _reset(self, request: events.Request) -> None:
         for name in request.names:
             unit = self._board.units[name]
+            if unit.budget.streak:
+                self._board.emit(DisarmTimer(unit.name, TimerKind.HEALTHY))
             unit.budget, unit.restarts = Budget(), 0
             if unit.given_up is not None:
                 unit.given_up, unit.finished = None, False

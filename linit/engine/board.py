@@ -11,17 +11,17 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from linit.engine.edges import NOTHING, VITAL, Share, Supply, View, blocks, change, holds, share, supply, waits
+from linit.engine.edges import CHANGES, HOSTILE, NOTHING, PROVISION, VITAL, Kinds, Supply, holds, share, supply, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import NEXT, Step
 from linit.engine.unit import StopPhase, Unit
-from linit.model.reason import Cause, Reason
+from linit.model.reason import Reason
 from linit.model.service import CONFLICTS, PROVIDED_BY, VIRTUAL, Dependency, Service
 from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, UnitState
 
 TO_BE_UP: Final = Desired.UP  # named once: looked up with every event
-EXPLAINED: Final = (DOWN, STOPPING, FAILED)  # states whose reason says what was lost
+EXPLAINED: Final = frozenset({DOWN, STOPPING, FAILED})  # states whose reason says what was lost
 
 
 class Board:
@@ -33,11 +33,9 @@ class Board:
         self.effects: list[Effect] = []
         self.changed: dict[str, None] = {}  # units that moved since the requests were last looked at
         self.now_s = 0.0
-        self._goals: deque[str] = deque()
-        self._acts: deque[str] = deque()
-        self._listed: set[str] = set()
+        self.goals: deque[Unit] = deque()  # whose goal is to be judged
+        self.acts: deque[Unit] = deque()  # for whom something may follow: `Unit.listed`
         self.counts = dict.fromkeys(UnitState, 0)  # units by state; virtual names do not count
-        self.is_booting = False  # a runlevel is being reached
         self.is_ending = False  # a shutdown is under way
         self.idlers: dict[str, None] = {}  # units that let the rest of the boot go first
         self.held = 0  # stopping units that wait for their dependents
@@ -58,18 +56,17 @@ class Board:
         self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)
         self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
         self.rewired = True
+        for unit in self.units.values():
+            unit.owners.clear()
+            unit.others.clear()
         self._recount()
 
     def swap(self, unit: Unit, service: Service) -> None:
         """Give `unit` another definition."""
-        for edge in self.links.dependencies(unit.name):
-            self._join(unit, edge, -1)
-        self.links.remove(unit.name)
+        self._part(unit)
         self.counts[unit.state] += (service.kind is not VIRTUAL) - (unit.service.kind is not VIRTUAL)
         unit.service = service
-        self.links.add(service)
-        for edge in self.links.dependencies(unit.name):
-            self._join(unit, edge, +1)
+        self._wire(unit)
         self.changed[unit.name] = None
         self.look(unit)
 
@@ -77,9 +74,7 @@ class Board:
         """One more unit."""
         unit = self.units[service.name] = Unit(service.name, service, changed_at_s=self.now_s)
         self.counts[DOWN] += service.kind is not VIRTUAL
-        self.links.add(service)
-        for edge in service.dependencies:
-            self._join(unit, edge, +1)
+        self._wire(unit)
         self.look(unit)
 
     def forget(self, unit: Unit) -> None:
@@ -87,12 +82,35 @@ class Board:
 
         To these it looked like nothing already: at rest, without goal and hope.
         """
-        for edge in self.links.dependencies(unit.name):
-            self._join(unit, edge, -1)
-        self.links.remove(unit.name)
+        self._part(unit)
         self.counts[unit.state] -= unit.service.kind is not VIRTUAL
         self.mixed.discard(unit.name)
         del self.units[unit.name]
+        self.goals = deque(each for each in self.goals if each is not unit)
+        self.acts = deque(each for each in self.acts if each is not unit)
+
+    def _wire(self, unit: Unit) -> None:
+        """The edges that its definition has are in force from now on."""
+        self.links.add(unit.service)
+        self._forget_neighbours(unit)
+        for edge in self.links.dependencies(unit.name):
+            self._join(unit, edge, +1)
+
+    def _part(self, unit: Unit) -> None:
+        """They no longer are."""
+        for edge in self.links.dependencies(unit.name):
+            self._join(unit, edge, -1)
+        self._forget_neighbours(unit)
+        self.links.remove(unit.name)
+
+    def _forget_neighbours(self, unit: Unit) -> None:
+        """Its edges change: who is at their ends is to be found anew."""
+        names = (edge.on for edge in self.links.dependencies(unit.name))
+        owners = (owner for owner, _ in self.links.dependents(unit.name))
+        for name in (unit.name, *names, *owners):
+            if name in self.units:
+                self.units[name].owners.clear()
+                self.units[name].others.clear()
 
     def take_terminal(self, unit: Unit) -> None:
         """From now until its start is over `unit` has its terminal to itself, if it has one and that is free."""
@@ -109,7 +127,7 @@ class Board:
         del self.terminals[unit.terminal]
         for name in self._queued.pop(unit.terminal, ()):
             if name in self.units:
-                self._act(self.units[name])
+                self.act(self.units[name])
         unit.terminal = ""
 
     def emit(self, *effects: Effect) -> None:
@@ -120,12 +138,35 @@ class Board:
         """A new definition changed what a unit at rest is (broken or not), without anything having happened to it."""
         assert unit.state.is_at_rest_down and state.is_at_rest_down
         unit.reason = reason
-        self._show(unit, (state, unit.goal, unit.hope))
+        if unit.service.kind is not VIRTUAL:
+            self.counts[unit.state] -= 1
+            self.counts[state] += 1
+        self._show(unit, state, unit.goal, unit.hope)
 
     def look(self, unit: Unit) -> None:
-        """Something about this unit changed: judge its goal anew and let it act."""
-        if not self._goals or self._goals[-1] is not unit.name:
-            self._goals.append(unit.name)
+        """Something that its goal hangs on changed: judge that anew and let it act."""
+        if not self.goals or self.goals[-1] is not unit:
+            self.goals.append(unit)
+
+    def act(self, unit: Unit) -> None:
+        """Something may follow for this unit: let it act, unless it is where it should be, or waits."""
+        if unit.listed:
+            return
+        if unit.goal:
+            state = unit.state
+            if state is UP or state is STARTING:
+                if not unit.bouncing and (unit.ready or unit.service.kind is not VIRTUAL):
+                    return
+            elif state is WAITING and unit.unmet and unit.next_service is None:
+                return
+        self._list(unit)
+
+    def _list(self, unit: Unit) -> None:
+        unit.listed = True
+        if unit.service.kind is VIRTUAL:
+            self.acts.appendleft(unit)  # it only mirrors its providers: true before anybody relies on it
+        else:
+            self.acts.append(unit)
 
     def move(self, unit: Unit, step: Step, reason: Reason, duration_s: float | None = None) -> None:
         """Take one step of the transition table."""
@@ -137,20 +178,28 @@ class Board:
         self.effects.append(Transition(unit.name, before, after, reason, self.now_s, duration_s))
         self.changed[unit.name] = None
         if after.is_at_rest_down:
-            for name, _ in self.links.dependents_by(unit.name, VITAL):
-                dependent = self.units.get(name)
-                if dependent is None:
-                    continue
-                if dependent.service.kind is VIRTUAL:  # one of perhaps hundreds says why it is down
-                    may_follow = dependent.reason.of == unit.name or FAILED in (before, after)
-                else:
-                    may_follow = dependent.desired is TO_BE_UP
-                if may_follow:
-                    self.look(dependent)  # it may be down, or failed, because of this one
+            self._tell_of_rest(unit, before, after)
         if unit.terminal and after is not STARTING:
             self._give_back_terminal(unit)
-        self._show(unit, (after, unit.goal, unit.hope))
-        self.look(unit)
+        if unit.service.kind is not VIRTUAL:
+            counts = self.counts
+            counts[before] -= 1
+            counts[after] += 1
+        self._show(unit, after, unit.goal, unit.hope)
+        if self.goals:
+            self.goals.append(unit)  # it goes on when its neighbours have seen it so
+        else:
+            self.act(unit)
+
+    def _tell_of_rest(self, unit: Unit, before: UnitState, after: UnitState) -> None:
+        """Those that need it may be down, or failed, because of it: they say so."""
+        for dependent in self._owners(unit, VITAL):
+            if dependent.service.kind is VIRTUAL:  # one of perhaps hundreds says why it is down
+                may_follow = dependent.reason.of == unit.name or FAILED in (before, after)
+            else:
+                may_follow = dependent.desired is TO_BE_UP
+            if may_follow:
+                self.act(dependent)
 
     @property
     def is_stuck(self) -> bool:
@@ -184,72 +233,51 @@ class Board:
         unit.stop_phase = StopPhase.NONE
         self.held -= unit.service.kind is not VIRTUAL
 
-    def next_to_act(self) -> Unit | None:
-        """Spread all goals, then the next unit for which something may follow."""
-        goals, acts, units = self._goals, self._acts, self.units
+    def judge(self) -> None:
+        """Judge the goals of those that are to be looked at, and let that spread."""
+        goals = self.goals
         while goals:
-            name = goals.popleft()
-            unit = units.get(name)
-            if unit is None:
-                continue
+            unit = goals.popleft()
             hope = has_hope(unit)
             goal = hope and may_be_up(unit)
-            if goal is not unit.goal or hope is not unit.hope:
-                self._show(unit, (unit.state, goal, hope))
-                self.changed[name] = None
-            self._act(unit)
-        while acts:
-            name = acts.popleft()
-            self._listed.discard(name)
-            unit = units.get(name)
-            if unit is not None:
-                return unit
-        return None
+            if goal is unit.goal and hope is unit.hope:
+                self.act(unit)
+                continue
+            if not unit.listed:
+                self._list(unit)  # before those that it is a reason for
+            self._show(unit, unit.state, goal, hope)
+            self.changed[unit.name] = None
 
-    def _act(self, unit: Unit) -> None:
-        if unit.name not in self._listed:
-            self._listed.add(unit.name)
-            if unit.service.kind is VIRTUAL:
-                self._acts.appendleft(unit.name)  # it only mirrors its providers: true before anybody relies on it
-            else:
-                self._acts.append(unit.name)
-
-    def _show(self, unit: Unit, after: View) -> None:
+    def _show(self, unit: Unit, state: UnitState, goal: bool, hope: bool) -> None:
         """Change a unit's view, and by it its neighbours' counts."""
-        before = unit.state, unit.goal, unit.hope
-        unit.state, unit.goal, unit.hope = after
-        if after[0] is not before[0] and unit.service.kind is not VIRTUAL:
-            self.counts[before[0]] -= 1
-            self.counts[after[0]] += 1
-        units, links, name = self.units, self.links, unit.name
-        owners, mirrors, others, to_owners, to_others = change(before, after)
-        if to_owners:
-            for owner, edge in links.dependents_by(name, to_owners):
-                if (dependent := units.get(owner)) is not None:
-                    self._tell_dependent(dependent, owners[edge.kind])
-        for owner in links.provided(name) if any(mirrors) else ():
-            if (virtual := units.get(owner)) is not None:
-                self._tell_virtual(virtual, mirrors)
-        if to_others:
-            for edge in links.dependencies_by(name, to_others):
-                if (on := units.get(edge.on)) is None:
-                    continue
-                if edge.kind is CONFLICTS:
-                    self._tell_dependent(on, owners[CONFLICTS])
-                else:
-                    on.holders += others[edge.kind]
-                    if not on.holders:
-                        self._act(on)
+        change = CHANGES[unit.state, unit.goal, unit.hope, state, goal, hope]
+        unit.state, unit.goal, unit.hope = state, goal, hope
+        for kinds, blocked, doomed, waiting in change.owners:
+            dependents = unit.owners.get(kinds)
+            for dependent in self._owners(unit, kinds) if dependents is None else dependents:
+                dependent.unmet += waiting
+                if blocked or doomed:
+                    self._tell_dependent(dependent, blocked, doomed)
+                elif not dependent.unmet:
+                    self.act(dependent)
+        if change.mirrors is not None:
+            for virtual in self._owners(unit, PROVISION):
+                self._tell_virtual(virtual, change.mirrors)
+        for kinds, held in change.others:
+            others = unit.others.get(kinds)
+            for on in self._others(unit, kinds) if others is None else others:
+                on.holders += held
+                if not on.holders:
+                    self.act(on)
 
-    def _tell_dependent(self, dependent: Unit, difference: Share) -> None:
-        blocked, doomed, waiting = difference
+    def _tell_dependent(self, dependent: Unit, blocked: int, doomed: int) -> None:
+        was_blocked, was_doomed = dependent.blockers, dependent.doomed
         dependent.blockers += blocked
         dependent.doomed += doomed
-        dependent.unmet += waiting
-        if not waiting or blocked or doomed:
+        if bool(was_blocked) is not bool(dependent.blockers) or bool(was_doomed) is not bool(dependent.doomed):
             self.look(dependent)
-        elif not dependent.unmet:
-            self._act(dependent)
+        elif dependent.state in EXPLAINED:
+            self.act(dependent)  # it may be there for another reason now
 
     def _tell_virtual(self, virtual: Unit, difference: Supply) -> None:
         alive, hopeful, ready = difference
@@ -257,6 +285,26 @@ class Board:
         virtual.hopeful += hopeful
         virtual.ready += ready
         self.look(virtual)
+
+    def _owners(self, unit: Unit, kinds: Kinds) -> tuple[Unit, ...]:
+        """Who depends on `unit` by an edge of such a kind; by a conflict, both ends do. Kept until an edge changes."""
+        found = unit.owners.get(kinds)
+        if found is None:
+            units, edges = self.units, self.links.dependents(unit.name)
+            found = tuple([units[owner] for owner, edge in edges if edge.kind in kinds]) if edges else ()
+            if CONFLICTS in kinds:
+                found += self._others(unit, HOSTILE)
+            unit.owners[kinds] = found
+        return found
+
+    def _others(self, unit: Unit, kinds: Kinds) -> tuple[Unit, ...]:
+        """What `unit` depends on by such an edge. Kept as well."""
+        found = unit.others.get(kinds)
+        if found is None:
+            units, edges = self.units, self.links.dependencies(unit.name)
+            found = tuple([units[edge.on] for edge in edges if edge.kind in kinds and edge.on in units])
+            unit.others[kinds] = found
+        return found
 
     def _join(self, unit: Unit, edge: Dependency, sign: int) -> None:
         """Add (or, with -1, take back) all that one edge contributes to its two ends."""
@@ -285,73 +333,7 @@ class Board:
             for edge in self.links.dependencies(unit.name):
                 self._join(unit, edge, +1)
             self.look(unit)
-
-    def why_not(self, unit: Unit) -> Reason:
-        """Why this unit's goal is not up: of what stands against it rather what failed than what was stopped."""
-        is_virtual = unit.service.kind is VIRTUAL
-        if unit.removed or (unit.desired is Desired.DOWN and not is_virtual):
-            return unit.wish
-        if unit.service.broken:
-            return broken_reason(unit.service, self.now_s)
-        if unit.given_up is not None:
-            return unit.given_up
-        against = self.against(unit)
-        if not against:
-            return unit.restarting or unit.wish
-        is_hopeful = unit.hope and not is_virtual  # then all that it needs is: nothing of that is lost
-        lost = None if is_hopeful else next((edge for edge in against if self.is_lost(edge.on, True)), None)
-        # What still is up only follows another down, and may yet stay when that is back at once (restart --only).
-        first = lost or next((edge for edge in against if not self._is_up(edge.on)), against[0])
-        cause = Cause.DEPENDENCY_FAILED if lost else Cause.DEPENDENCY_DOWN
-        return Reason(cause, self.now_s, of=first.on, place=str(first.place))
-
-    def _is_up(self, name: str) -> bool:
-        return name in self.units and self.units[name].state is UP
-
-    def against(self, unit: Unit) -> list[Dependency]:
-        """What stands against this unit's being up now."""
-        if not unit.blockers and unit.service.kind is not VIRTUAL:
-            return []
-        return [edge for edge in self.links.dependencies_by(unit.name, VITAL) if self._stands_against(edge)]
-
-    def is_lost(self, name: str, asked_by_another: bool = False) -> bool:
-        """Did this service, or something at the end of its chain of needs, fail (rather than being stopped)?
-
-        What each has found out about itself is believed, but when it asks itself: it looks again when what it depends
-        on comes to rest. So a hundred that need one name do not all go through its hundred providers.
-        """
-        seen: set[str] = set()
-        stack = [name]
-        while stack:
-            current = stack.pop()
-            if current in seen:
-                continue
-            seen.add(current)
-            unit = self.units.get(current)
-            if unit is None or unit.service.broken:
-                return True
-            if unit.desired is Desired.DOWN and unit.service.kind is not VIRTUAL:
-                continue
-            if unit.given_up is not None:
-                if not unit.finished:
-                    return True
-                continue  # it ended as it should, whatever became of what it needed
-            if unit.hope:
-                continue  # it comes back: of a virtual name one provider is enough
-            if (asked_by_another or current != name) and unit.state in EXPLAINED and not unit.goal:
-                if unit.reason.cause is Cause.DEPENDENCY_FAILED:
-                    return True
-                if unit.reason.cause is Cause.DEPENDENCY_DOWN:
-                    continue
-            stack.extend(edge.on for edge in self.against(unit))
-        return False
-
-    def _stands_against(self, edge: Dependency) -> bool:
-        on = self.units.get(edge.on)
-        view = on.view if on else NOTHING
-        if edge.kind is PROVIDED_BY:
-            return not view[1]
-        return blocks(edge.kind, view)
+        self.goals = deque(dict.fromkeys(self.goals))  # once is enough
 
 
 def has_hope(unit: Unit) -> bool:
@@ -372,15 +354,3 @@ def may_be_up(unit: Unit) -> bool:
     if unit.service.kind is VIRTUAL:
         return unit.alive > 0
     return not unit.blockers and not unit.restarting
-
-
-def remains_reason(now_s: float) -> Reason:
-    """Why a unit cannot start some of whose processes not even SIGKILL ended."""
-    return Reason(Cause.SPAWN_FAILED, now_s, text="processes of its last run cannot be killed")
-
-
-def broken_reason(service: Service, now_s: float) -> Reason:
-    """Why a service that the compiler took out cannot start."""
-    cause = Cause.CYCLE if service.broken == "cycle" else Cause.BROKEN
-    text = service.broken_by[0] if service.broken_by else service.broken
-    return Reason(cause, now_s, text=text)

@@ -33,9 +33,13 @@ class Desires:
         """Desire `names` and all that they pull in; what conflicts with them is stopped."""
         board = self.board
         wanted = closure(names, board.units, board.links)
-        losers = conflict_losers(wanted, board.units, board.links)
+        contested = [name for name in wanted if board.links.foes(name)]
+        losers = conflict_losers(contested, board.units, board.links)
         for name, by in wanted.items():
             unit = board.units[name]
+            if by is not None and unit.desired is Desired.UP and unit.given_up is None and name not in losers:
+                board.act(unit)
+                continue  # it is wanted already
             fresh = name in names or unit.desired is Desired.DOWN or unit.given_up is not None
             if fresh:
                 unit.given_up, unit.finished = None, False
@@ -48,7 +52,7 @@ class Desires:
             if name in losers:
                 unit.given_up = losers[name]
             board.look(unit)
-        for name in [each for each in wanted if each not in losers]:  # in order: a set has another one in each process
+        for name in [each for each in contested if each not in losers]:
             for foe, edge in board.links.foes(name):
                 if foe in board.units and foe not in wanted and board.units[foe].desired is Desired.UP:
                     conflict = Reason(Cause.CONFLICT, board.now_s, of=name, by=wish.by, place=str(edge.place))

@@ -3,17 +3,17 @@
 A unit shows its neighbours a view: its state, its goal (should it be up now?) and its hope (will it be up once the
 restarts under way are over?). From it follow four answers an edge, and the engine keeps only their sums
 (`Unit.blockers`, `.doomed`, `.unmet`, `.holders`), so an event costs the degree of its service: when a view changes,
-the answers before and after are compared, edge by edge. DESIGN.md section 3 is the table behind this.
+the difference between the answers before and after is added at the other end of each edge. DESIGN.md section 3 is the
+table behind this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
 from typing import Final, NamedTuple
 
 from linit.model.service import BIND, CONFLICTS, NEED, PROVIDED_BY, EdgeKind
 from linit.model.state import BACKOFF, DOWN, STARTING, STOPPING, UP, UnitState
+from linit.model.value import value
 
 View = tuple[UnitState, bool, bool]  # (state, goal, hope)
 NOTHING: Final[View] = (DOWN, False, False)  # how a service that does not exist looks
@@ -22,6 +22,8 @@ PRESENT: Final = frozenset({STARTING, UP, STOPPING, BACKOFF})
 RUNNING: Final = frozenset({STARTING, UP, STOPPING})
 SHAKEN: Final = frozenset({BACKOFF, STOPPING})
 
+HOSTILE: Final = frozenset({CONFLICTS})
+PROVISION: Final = frozenset({PROVIDED_BY})
 VITAL: Final = frozenset({NEED, BIND, PROVIDED_BY})  # without the other end of such an edge its owner cannot be up
 
 
@@ -83,19 +85,22 @@ class Supply(NamedTuple):
     ready: int
 
 
-class Change(NamedTuple):
-    """What another view of a unit changes for its neighbours, by the kind of edge; kinds without a change are left out.
+Kinds = frozenset[EdgeKind]
 
-    `owners`: for those that depend on it (a conflict: for either end); `others`: the holders of what it depends on.
-    What a virtual name is told of its providers: `mirrors`. The kinds of
-    edges to and from it along which anything is to be told: `to_owners`, `to_others`.
+
+@value
+class Change:
+    """What another view of a unit changes for its neighbours, by the kinds of edges; those without a change are left
+    out.
+
+    `owners`: kinds, and what is added to `blockers`, `doomed` and `unmet` of each that depends on it by these (by a
+    conflict: of either end); `mirrors`: to the counts of a virtual name that it provides, if anything; `others`:
+    kinds, and what is added to `holders` of each that it depends on by these.
     """
 
-    owners: Mapping[EdgeKind, Share]
-    mirrors: Supply
-    others: Mapping[EdgeKind, int]
-    to_owners: frozenset[EdgeKind]
-    to_others: frozenset[EdgeKind]
+    owners: tuple[tuple[Kinds, int, int, int], ...]
+    mirrors: Supply | None
+    others: tuple[tuple[Kinds, int], ...]
 
 
 def share(kind: EdgeKind, on: View) -> Share:
@@ -108,18 +113,34 @@ def supply(provider: View) -> Supply:
     return Supply(provider[1], provider[2], provides(provider))
 
 
-@cache
-def change(before: View, after: View) -> Change:
-    """The difference between two views, looked up once for each of the few hundred pairs."""
-    owners: dict[EdgeKind, Share] = {}
-    others: dict[EdgeKind, int] = {}
-    for kind in EdgeKind:
-        difference = Share(*(new - old for new, old in zip(share(kind, after), share(kind, before), strict=True)))
-        if any(difference):
-            owners[kind] = difference
-        held = holds(kind, after) - holds(kind, before)
-        if held:
-            others[kind] = held
-    mirrors = Supply(*(new - old for new, old in zip(supply(after), supply(before), strict=True)))
-    foes = {CONFLICTS} & owners.keys()
-    return Change(owners, mirrors, others, frozenset(owners), frozenset(others.keys() | foes))
+class Changes(dict[tuple[UnitState, bool, bool, UnitState, bool, bool], Change]):
+    """The difference between two views, found once for each of the few hundred pairs."""
+
+    def __missing__(self, views: tuple[UnitState, bool, bool, UnitState, bool, bool]) -> Change:
+        """Compare `views[:3]` with `views[3:]`."""
+        before, after = views[:3], views[3:]
+        owners: dict[Share, Kinds] = {}
+        others: dict[int, Kinds] = {}
+        for kind in EdgeKind:
+            difference = Share(*(new - old for new, old in zip(share(kind, after), share(kind, before), strict=True)))
+            if any(difference):
+                owners[difference] = owners.get(difference, frozenset()) | {kind}
+            held = holds(kind, after) - holds(kind, before)
+            if held:
+                others[held] = others.get(held, frozenset()) | {kind}
+        mirrors = Supply(*(new - old for new, old in zip(supply(after), supply(before), strict=True)))
+        self[views] = Change(
+            tuple((_same(kinds), *difference) for difference, kinds in owners.items()),
+            mirrors if any(mirrors) else None,
+            tuple((_same(kinds), held) for held, kinds in others.items()),
+        )
+        return self[views]
+
+
+CHANGES: Final = Changes()
+_KINDS: Final[dict[Kinds, Kinds]] = {}
+
+
+def _same(kinds: Kinds) -> Kinds:
+    """One object for each set: a look-up with it need not compare."""
+    return _KINDS.setdefault(kinds, kinds)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from linit.engine import events
 from linit.engine.asking import IS_STOPPING, Asking
-from linit.engine.board import Board, broken_reason
+from linit.engine.board import Board
 from linit.engine.course import Course
 from linit.engine.desires import Desires
 from linit.engine.effects import AllDown, Answer, BootFinished, Effect
@@ -20,6 +20,7 @@ from linit.engine.events import Verb
 from linit.engine.lifecycle import Lifecycle
 from linit.engine.links import Links
 from linit.engine.locks import Claim, Locks
+from linit.engine.obstacles import broken_reason
 from linit.engine.renewal import Renewal
 from linit.engine.requests import Ledger, Pending, answer, refusal
 from linit.engine.transitions import IGNORED, Step
@@ -46,7 +47,7 @@ class Engine:
         self._ledger = Ledger()
         self._waits = WaitGraph(self._board, self._ledger, self.locks)
         self._desires = Desires(self._board, self._ledger)
-        self._lifecycle = Lifecycle(self._board, self._waits.closes_by_terminal)
+        self._lifecycle = Lifecycle(self._board, self._waits.closes_by_terminal, self._course)
         self._asking = Asking(self._desires, self._lifecycle, self._course, self._waits)
         self._wedges = Wedges(self._board, self._lifecycle)
         self._renewal = Renewal(self._desires, self._course)
@@ -59,19 +60,23 @@ class Engine:
             events.Shutdown: self._on_shutdown,
             events.PlanLoaded: self._on_plan,
         }
-        self._unit_handlers: Mapping[type, Callable[[Unit, Any], None]] = {
+        handlers: dict[type, Callable[[Unit, Any], None]] = {
             events.Spawned: self._lifecycle.starting.on_spawned,
-            events.SpawnFailed: self._lifecycle.on_spawn_failed,
-            events.Exited: self._lifecycle.on_exited,
+            events.SpawnFailed: self._on_spawn_failed,
+            events.Exited: self._on_exited,
             events.Emptied: self._lifecycle.on_emptied,
             events.Ready: self._lifecycle.starting.on_ready,
             events.ReadinessFailed: self._lifecycle.on_readiness_failed,
-            events.TimerFired: self._lifecycle.on_timer,
+            events.TimerFired: self._on_timer,
             events.MainFound: self._lifecycle.starting.on_main_found,
             events.ConditionsChecked: self._lifecycle.starting.on_conditions,
             events.Unhealthy: self._lifecycle.on_unhealthy,
             events.Extended: self._lifecycle.on_extended,
             events.Reloaded: lambda unit, _event: self._asking.on_reloaded(unit),
+        }
+        self._unit_handlers: Mapping[type, Mapping[UnitState, Callable[[Unit, Any], None]]] = {
+            event: {state: self._on_late if (state, event) in IGNORED else handler for state in UnitState}
+            for event, handler in handlers.items()
         }
 
     @property
@@ -131,78 +136,118 @@ class Engine:
         if self._course.is_first:
             self._course.is_first = False
             self._announce_broken()
-        on_unit_event = self._unit_handlers.get(type(event))
-        if on_unit_event is not None:
-            self._on_unit_event(event, on_unit_event)
-        else:
+        by_state = self._unit_handlers.get(type(event))
+        if by_state is None:
             self._handlers[type(event)](event)
-        self._settle()
+            self._settle()
+        else:
+            self._on_unit_event(event, by_state)
         effects, board.effects = tuple(board.effects), []
         return effects
 
     # -- events about one unit -----------------------------------------------------------------------------------
 
-    def _on_unit_event(self, event: Any, handler: Callable[[Unit, Any], None]) -> None:
+    def _on_unit_event(self, event: Any, by_state: Mapping[UnitState, Callable[[Unit, Any], None]]) -> None:
         board = self._board
         unit = board.units.get(event.name)
         if unit is None:
             return  # removed by a reload; what its last process did concerns nobody
-        if (unit.state, type(event)) not in IGNORED:
-            handler(unit, event)
-            board.look(unit)
-        elif isinstance(event, ENDS):
+        by_state[unit.state](unit, event)
+        board.act(unit)
+        self._move()
+        if board.changed or board.leaving:
+            self._conclude()
+
+    def _on_exited(self, unit: Unit, event: events.Exited) -> None:
+        self._lifecycle.on_exited(unit, event)
+        if event.role is Role.RELOAD:
+            self._asking.on_reload_ended(unit, event)
+
+    def _on_spawn_failed(self, unit: Unit, event: events.SpawnFailed) -> None:
+        self._lifecycle.on_spawn_failed(unit, event)
+        if event.role is Role.RELOAD:
+            self._asking.on_reload_ended(unit, event)
+
+    def _on_timer(self, unit: Unit, event: events.TimerFired) -> None:
+        self._lifecycle.on_timer(unit, event)
+        if event.kind is events.TimerKind.RELOAD:
+            self._asking.on_reload_over(unit, "it has not said that it is ready again")
+
+    def _on_late(self, unit: Unit, event: Any) -> None:
+        """Nothing follows from it (`IGNORED` says why); but what ended has ended."""
+        if isinstance(event, ENDS):
             unit.running.discard(event.role)
             unit.pids.pop(event.role, None)
             unit.left = unit.left or (isinstance(event, events.Exited) and event.left)
-            board.look(unit)
+            if event.role is Role.RELOAD:
+                self._asking.on_reload_ended(unit, event)
         elif isinstance(event, events.Emptied):
             unit.left = False
-            board.look(unit)
-        if isinstance(event, ENDS) and event.role is Role.RELOAD:
-            self._asking.on_reload_ended(unit, event)
         elif isinstance(event, events.TimerFired) and event.kind is events.TimerKind.RELOAD:
             self._asking.on_reload_over(unit, "it has not said that it is ready again")
 
+    # -- what follows --------------------------------------------------------------------------------------------
+
+    def _move(self) -> None:
+        """Let every unit act that has something to do."""
+        board, advance = self._board, self._lifecycle.advance
+        acts = board.acts
+        while True:
+            if board.goals:
+                board.judge()  # all of them, before anything acts
+            if not acts:
+                return
+            unit = acts.popleft()
+            unit.listed = False
+            advance(unit)
+
     def _settle(self) -> None:
-        """Let every unit act that has something to do, then answer what is decided by it."""
-        self._board.is_booting = self._course.booting is not None
-        self._move_all()
+        self._move()
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """All have moved: what follows for the whole, and what is decided by it?"""
+        board = self._board
+        self._move_on()
         self._answer_decided()
-        while self._renewal.forget_leavers():
-            self._move_all()
+        while board.leaving and self._renewal.forget_leavers():
+            self._move()
+            self._move_on()
             self._answer_decided()
-        self._tell_runlevel_reached()
+        if self._course.booting is not None:
+            self._tell_runlevel_reached(self._course.booting)
         if self._course.finish is not None:
             self._continue_shutdown()
 
-    def _move_all(self) -> None:
-        board, advance = self._board, self._lifecycle.advance
-        while True:
-            while (unit := board.next_to_act()) is not None:
-                advance(unit)
-            is_over = board.idlers and board.is_calm and self._lifecycle.starting.end_idling()
-            if not (is_over or self._let_go_of_unneeded() or self._wedges.break_one()):
-                break
+    def _move_on(self) -> None:
+        """Go on as long as something follows from where all have come to."""
+        board = self._board
+        while (
+            (board.idlers and board.is_calm and self._lifecycle.starting.end_idling())
+            or (board.links.frugal and self._let_go_of_unneeded())
+            or ((board.waits or board.mixed) and self._wedges.break_one())
+        ):
+            self._move()
 
     def _answer_decided(self) -> None:
         board, ledger = self._board, self._ledger
-        for name in board.changed:
+        for name in ledger.concerned_by(board.changed):
             unit = board.units.get(name)
-            if unit is not None and ledger.is_about(name):
+            if unit is not None:
                 board.emit(*ledger.settle(name, unit))
                 if unit.state is not UP:
                     self._asking.on_reload_over(unit, f"it is {unit.state.value}")
         board.changed.clear()
 
     def _let_go_of_unneeded(self) -> bool:
+        board = self._board
+        units = board.units
+        changed = [units[name] for name in board.changed if name in units]
         freed = False
-        for name in tuple(self._board.changed):
-            unit = self._board.units.get(name)
-            if unit is None or not unit.state.is_at_rest_down or is_of_use(unit):
-                continue
-            for other in unneeded_after(name, self._board.units, self._board.links):
-                reason = Reason(Cause.UNNEEDED, self._board.now_s, of=name)
-                self._desires.wish(self._board.units[other], Desired.DOWN, reason)
+        for unit in [each for each in changed if each.state.is_at_rest_down and not is_of_use(each)]:
+            for other in unneeded_after(unit.name, units, board.links):
+                reason = Reason(Cause.UNNEEDED, board.now_s, of=unit.name)
+                self._desires.wish(units[other], Desired.DOWN, reason)
                 freed = True
         return freed
 
@@ -273,10 +318,8 @@ class Engine:
             if unit.service.broken:
                 self._board.move(unit, Step.GAVE_UP, broken_reason(unit.service, self._board.now_s))
 
-    def _tell_runlevel_reached(self) -> None:
-        if self._course.booting is None:
-            return
-        runlevel = self._board.units.get(self._course.booting)  # None: a reload has removed it
+    def _tell_runlevel_reached(self, name: str) -> None:
+        runlevel = self._board.units.get(name)  # None: a reload has removed it
         if runlevel is not None and (
             runlevel.state.is_moving or (runlevel.goal and runlevel.state is not UnitState.UP)
         ):
@@ -288,7 +331,7 @@ class Engine:
                 if unit.state is UnitState.FAILED and (unit.desired is Desired.UP or unit.service.broken)
             )
         )
-        self._board.emit(BootFinished(self._course.booting, self._board.now_s, failed))
+        self._board.emit(BootFinished(name, self._board.now_s, failed))
         self._course.booting = None
         if self.boot_state == "booting":
             self._course.boot_state = "running"

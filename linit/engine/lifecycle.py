@@ -6,11 +6,12 @@ How it gets up is `starting`'s, how it gets down `stopping`'s.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from linit.engine import events
-from linit.engine.board import Board, broken_reason, remains_reason
+from linit.engine.board import Board
+from linit.engine.course import Course
 from linit.engine.edges import RUNNING, waits
 from linit.engine.effects import (
     ArmTimer,
@@ -21,15 +22,15 @@ from linit.engine.effects import (
 )
 from linit.engine.events import TimerKind
 from linit.engine.learning import give_way, learn, learned
+from linit.engine.obstacles import broken_reason, is_failure, remains_reason, why_not
 from linit.engine.orders import (
     arm,
     await_health,
     disarm,
+    leave,
     limit_of,
     spawn,
     tell,
-    unwatch_health,
-    unwatch_start,
     watch_health,
 )
 from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
@@ -40,7 +41,7 @@ from linit.engine.unit import StopPhase, Unit
 from linit.engine.wishes import choose_provider, part_foes
 from linit.model.reason import Cause, Reason, exit_words
 from linit.model.service import TRIGGERS, VIRTUAL, Kind
-from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, Role
+from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, Role, UnitState
 
 RELOAD_TIMEOUT_S: Final = 60.0
 EXTENSION_MAX_S: Final = 3600.0  # at a time
@@ -62,27 +63,31 @@ OF_DESIRED: Final = frozenset(
 class Lifecycle:
     """Drives units between states. Every method may order effects and move the unit; none loops over other units."""
 
-    def __init__(self, board: Board, would_wedge: Callable[[str, str], bool]) -> None:
+    def __init__(self, board: Board, would_wedge: Callable[[str, str], bool], course: Course) -> None:
         self.board = board
-        self.starting = Starting(board, would_wedge, self._fail_start, self._finish)
+        self.starting = Starting(board, would_wedge, self._fail_start, self._finish, course)
         self.stopping = Stopping(board, self._on_stopped, self.close_triggers)
+        self._ways: Final[Mapping[UnitState, Callable[[Unit], None]]] = {
+            DOWN: self._advance_resting,
+            FAILED: self._advance_resting,
+            WAITING: self._advance_waiting,
+            STARTING: self._advance_running,
+            UP: self._advance_running,
+            STOPPING: self._advance_stopping,
+            BACKOFF: self._advance_backoff,
+        }
 
     # -- towards the goal ----------------------------------------------------------------------------------------
 
     def advance(self, unit: Unit) -> None:
         """Do what the unit's state and goal call for now; nothing when it is where it should be."""
-        state = unit.state
-        if state is UP or state is STARTING:  # first what is most frequent
-            self._advance_running(unit)
-        elif unit.next_service is not None and state not in RUNNING:
+        if unit.next_service is not None and unit.state not in RUNNING:
             self._change_definition(unit)
-        elif state is WAITING:
-            self._advance_waiting(unit)
-        elif state.is_at_rest_down:
-            self._advance_resting(unit)
-        elif state is STOPPING:
-            self._advance_stopping(unit)
-        elif not unit.goal:
+        else:
+            self._ways[unit.state](unit)
+
+    def _advance_backoff(self, unit: Unit) -> None:
+        if not unit.goal:
             self._leave_backoff(unit)
         elif unit.service.kind is VIRTUAL and unit.ready:
             self.board.move(unit, Step.WANTED, Reason(Cause.STARTING, self.board.now_s, text="provided again"))
@@ -124,19 +129,19 @@ class Lifecycle:
     def _explain_rest(self, unit: Unit) -> None:
         """Down although desired: failed when a failure is behind it, else down for the reason found."""
         board = self.board
-        reason = broken_reason(unit.service, board.now_s) if unit.service.broken else board.why_not(unit)
-        is_lost = board.is_lost(unit.name)
-        if is_lost and unit.state is DOWN:
+        reason = broken_reason(unit.service, board.now_s) if unit.service.broken else why_not(board, unit)
+        has_failed = is_failure(unit, reason)
+        if has_failed and unit.state is DOWN:
             board.move(unit, Step.GAVE_UP, reason)
-        elif not is_lost and unit.state is FAILED:
+        elif not has_failed and unit.state is FAILED:
             board.move(unit, Step.UNWANTED, reason)
-        elif (unit.reason.cause, unit.reason.of) != (reason.cause, reason.of):
+        elif unit.reason.cause is not reason.cause or unit.reason.of != reason.of:
             unit.reason = reason
 
     def _explain_unwanted(self, unit: Unit) -> None:
         """Down and not desired. A virtual name is down because of its providers, wished for or not."""
         is_unprovided = unit.service.kind is VIRTUAL and unit.reason.cause in LOST
-        reason = self.board.why_not(unit) if is_unprovided else unit.wish
+        reason = why_not(self.board, unit) if is_unprovided else unit.wish
         if (unit.reason.cause, unit.reason.of) != (reason.cause, reason.of):
             unit.reason = reason
 
@@ -157,15 +162,15 @@ class Lifecycle:
     def _advance_waiting(self, unit: Unit) -> None:
         if not unit.goal:
             self.starting.stop_idling(unit)
-            reason = self.board.why_not(unit)
-            lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
-            self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, reason)
+            reason = why_not(self.board, unit)
+            has_failed = unit.desired is Desired.UP and is_failure(unit, reason)
+            self.board.move(unit, Step.GAVE_UP if has_failed else Step.UNWANTED, reason)
         elif not unit.unmet and (unit.service.kind is not VIRTUAL or unit.ready):
             self.starting.go(unit)
 
     def _advance_running(self, unit: Unit) -> None:
         if not unit.goal:
-            self.stopping.begin(unit, self.board.why_not(unit))
+            self.stopping.begin(unit, why_not(self.board, unit))
         elif unit.service.kind is VIRTUAL and not unit.ready:
             self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
         elif unit.bouncing:
@@ -175,7 +180,7 @@ class Lifecycle:
         if not unit.goal and unit.reason.cause in LOST:
             on = self.board.units.get(unit.reason.of)
             if on is not None and on.goal:  # it came back in the same event; something else stands against the unit
-                unit.reason = self.board.why_not(unit)
+                unit.reason = why_not(self.board, unit)
         if unit.stop_phase is not StopPhase.HELD:
             return
         if self._may_stay(unit):
@@ -197,8 +202,9 @@ class Lifecycle:
 
     def _leave_backoff(self, unit: Unit) -> None:
         self.board.emit(DisarmTimer(unit.name, TimerKind.RESPAWN))
-        lost = unit.desired is Desired.UP and self.board.is_lost(unit.name)
-        self.board.move(unit, Step.GAVE_UP if lost else Step.UNWANTED, self.board.why_not(unit))
+        reason = why_not(self.board, unit)
+        has_failed = unit.desired is Desired.UP and is_failure(unit, reason)
+        self.board.move(unit, Step.GAVE_UP if has_failed else Step.UNWANTED, reason)
 
     # -- what processes do ---------------------------------------------------------------------------------------
 
@@ -279,10 +285,7 @@ class Lifecycle:
         """A start failed or a main process ended: clean up what is left, then do as the verdict says."""
         if self.board.is_ending and verdict.next is Next.RESPAWN:
             verdict = Verdict(Next.GIVE_UP, why)  # a shutdown ends: what has failed to do its part then is left out
-        disarm(self.board, unit, TimerKind.START)
-        disarm(self.board, unit, TimerKind.HEALTHY)
-        unwatch_start(self.board, unit)
-        unwatch_health(self.board, unit)
+        leave(self.board, unit)
         if unit.service.kind.is_trigger:
             self.board.emit(Disarm(unit.name))
         unit.verdict = verdict
@@ -306,6 +309,7 @@ class Lifecycle:
         if not finished:
             self.close_triggers(unit)
         unit.given_up, unit.finished = verdict.reason, finished
+        self.board.look(unit)
         self.board.move(unit, Step.ENDED if finished else Step.GAVE_UP, verdict.reason)
 
     def _on_stopped(self, unit: Unit) -> None:
@@ -318,7 +322,7 @@ class Lifecycle:
             return
         unit.verdict = None
         unit.budget = Budget()
-        reason = self.board.why_not(unit) if not unit.goal else unit.wish
+        reason = why_not(self.board, unit) if not unit.goal else unit.wish
         if unit.stop_reason is not None and unit.stop_reason.cause is Cause.STOP_TIMEOUT:
             reason = unit.stop_reason
         self.board.move(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)

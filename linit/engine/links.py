@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Final
 
+from linit.engine.edges import Kinds
 from linit.model.service import Dependency, EdgeKind, Kind, Service
 
 Edge = tuple[str, Dependency]  # its owner, and what the owner wrote
-Kinds = frozenset[EdgeKind]
 NONE: Final[Kinds] = frozenset()
-HOSTILE: Final[Kinds] = frozenset({EdgeKind.CONFLICTS})
 PULLING: Final[Kinds] = frozenset(kind for kind in EdgeKind if kind.pulls)
 
 
@@ -22,13 +21,11 @@ class Links:
     def __init__(self, services: Iterable[Service] = ()) -> None:
         self._forward: dict[str, tuple[Dependency, ...]] = {}
         self._reverse: dict[str, dict[tuple[str, int], Edge]] = {}  # by owner and the edge's number there
-        self._hostile: dict[str, dict[tuple[str, int], Edge]] = {}  # the conflicts among them, from both ends
+        self._hostile: dict[str, dict[tuple[str, int], Edge]] = {}  # with whom a name conflicts, from both ends
         self._provided: dict[str, dict[str, None]] = {}  # the virtual names that a service provides
         self._preferring: dict[str, dict[str, None]] = {}  # who depends on a name and has a `prefer`
-        self._kinds_from: dict[str, Kinds] = {}  # of the edges of a name, ...
-        self._kinds_to: dict[str, Kinds] = {}  # ... and of those to it, perhaps with some that are gone
-        self._forward_by: defaultdict[str, dict[Kinds, Collection[Dependency]]] = defaultdict(dict)  # what was asked
-        self._reverse_by: defaultdict[str, dict[Kinds, Collection[Edge]]] = defaultdict(dict)  # for before
+        self._kinds_from: dict[str, Kinds] = {}  # of the edges of a name
+        self._forward_by: defaultdict[str, dict[Kinds, Collection[Dependency]]] = defaultdict(dict)  # asked for before
         self.learning: set[str] = set()  # who has edges that were found at run time
         self.frugal: set[str] = set()  # who stops when nobody needs it
         for service in services:
@@ -46,10 +43,9 @@ class Links:
             if dependency.learned:
                 self.learning.add(name)
             self._kinds_from[name] = _with(self._kinds_from[name], dependency.kind)
-            self._kinds_to[dependency.on] = _with(self._kinds_to.get(dependency.on, NONE), dependency.kind)
-            self._reverse_by.pop(dependency.on, None)
             self._reverse.setdefault(dependency.on, {})[name, number] = (name, dependency)
             if dependency.kind is EdgeKind.CONFLICTS:
+                self._hostile.setdefault(name, {})[name, number] = (dependency.on, dependency)
                 self._hostile.setdefault(dependency.on, {})[name, number] = (name, dependency)
             elif dependency.kind is EdgeKind.PROVIDED_BY:
                 self._provided.setdefault(dependency.on, {})[name] = None
@@ -62,12 +58,11 @@ class Links:
         self.frugal.discard(name)
         self._kinds_from.pop(name, None)
         self._forward_by.pop(name, None)
-        self._reverse_by.pop(name, None)  # so that nothing remains of a name that is not used again
         for number, dependency in enumerate(self._forward.pop(name, ())):
-            self._reverse_by.pop(dependency.on, None)
             del self._reverse[dependency.on][name, number]
             if dependency.kind is EdgeKind.CONFLICTS:
-                del self._hostile[dependency.on][name, number]
+                self._hostile[name].pop((name, number), None)
+                self._hostile[dependency.on].pop((name, number), None)
             elif dependency.kind is EdgeKind.PROVIDED_BY:
                 self._provided[dependency.on].pop(name, None)
             self._preferring.get(dependency.on, {}).pop(name, None)
@@ -91,20 +86,10 @@ class Links:
             self._forward_by[name][kinds] = found
         return found
 
-    def dependents_by(self, name: str, kinds: Kinds) -> Collection[Edge]:
-        """Those of `dependents` that are so by such an edge."""
-        found = self._reverse_by[name].get(kinds)
-        if found is None:
-            found, present = self.dependents(name), self._kinds_to.get(name, NONE)
-            if not present <= kinds:
-                found = [each for each in found if each[1].kind in kinds] if present & kinds else ()
-            self._reverse_by[name][kinds] = found
-        return found
-
     def foes(self, name: str) -> Collection[Edge]:
         """Who conflicts with `name`, whichever of the two said so."""
-        own, others = self.dependencies_by(name, HOSTILE), self._hostile.get(name)
-        return [*((edge.on, edge) for edge in own), *(others or {}).values()] if own or others else ()
+        found = self._hostile.get(name)
+        return found.values() if found else ()
 
     def provided(self, name: str) -> Iterable[str]:
         """The virtual names that `name` provides."""

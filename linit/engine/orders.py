@@ -7,7 +7,7 @@ from linit.engine.effects import ArmTimer, DisarmTimer, Spawn, Told, UnwatchHeal
 from linit.engine.events import TimerKind
 from linit.engine.unit import Unit
 from linit.model.service import Command
-from linit.model.state import Role
+from linit.model.state import STARTING, Role
 
 
 def spawn(board: Board, unit: Unit, role: Role, index: int = 0) -> None:
@@ -23,21 +23,15 @@ def arm(board: Board, unit: Unit, kind: TimerKind, delay_s: float) -> None:
 
 
 def disarm(board: Board, unit: Unit, kind: TimerKind) -> None:
-    """Disarm such a timer: the state has no deadline any more."""
-    unit.deadline_s = None
-    board.effects.append(DisarmTimer(unit.name, kind))
+    """Disarm such a timer, if one is armed: the state has no deadline any more."""
+    if unit.deadline_s is not None:
+        unit.deadline_s = None
+        board.effects.append(DisarmTimer(unit.name, kind))
 
 
 def tell(board: Board, unit: Unit, text: str) -> None:
     """Have a person read something that is no change of state."""
     board.emit(Told(unit.name, text, board.now_s))
-
-
-def unwatch_start(board: Board, unit: Unit) -> None:
-    """The start is over: no answer is awaited that it would have gone on with."""
-    unit.checking = unit.searching = False
-    board.emit(UnwatchReadiness(unit.name))
-    unlimit_step(board, unit)
 
 
 def limit_step(board: Board, unit: Unit, command: Command) -> None:
@@ -65,8 +59,17 @@ def await_health(board: Board, unit: Unit) -> None:
         board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
 
 
-def unwatch_health(board: Board, unit: Unit) -> None:
-    """It is not up any more, or about to be stopped: nobody asks whether it is well."""
+def leave(board: Board, unit: Unit) -> None:
+    """It is not up any more, or not starting: what was begun for that is over. Nobody asks whether it is ready or well,
+    nothing is awaited that the start would have gone on with."""
+    if unit.state is STARTING:
+        unit.checking = unit.searching = False
+        disarm(board, unit, TimerKind.START)
+        board.effects.append(UnwatchReadiness(unit.name))
+        unlimit_step(board, unit)
+        return
+    if unit.budget.streak:
+        board.effects.append(DisarmTimer(unit.name, TimerKind.HEALTHY))
     if unit.service.health is not None or unit.service.watchdog_s is not None:
         board.emit(UnwatchHealth(unit.name))
 

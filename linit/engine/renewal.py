@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from linit.engine import events, learning
-from linit.engine.board import broken_reason, remains_reason
 from linit.engine.course import Course
 from linit.engine.desires import Desires
 from linit.engine.edges import RUNNING
 from linit.engine.effects import Arm, Told
 from linit.engine.events import Verb
 from linit.engine.links import PROCESSLESS
+from linit.engine.obstacles import broken_reason, remains_reason
 from linit.engine.requests import answer
 from linit.engine.transitions import Step
 from linit.engine.unit import Unit
@@ -53,8 +53,6 @@ class Renewal:
         A transient service that failed is kept, so that people can see it.
         """
         board = self._board
-        if not board.leaving:
-            return False
         leavers = [unit for name in board.leaving if (unit := board.units.get(name)) is not None]
         board.leaving.clear()
         gone = [unit for unit in leavers if is_over(unit)]

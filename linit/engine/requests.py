@@ -67,9 +67,11 @@ class Ledger:
         for name in pending.open:
             self._by_service.setdefault(name, set()).add(pending.id)
 
-    def is_about(self, name: str) -> bool:
-        """Is an answer owed that depends on `name`?"""
-        return bool(self._by_service.get(name)) or name in self._reloads
+    def concerned_by(self, names: Iterable[str]) -> list[str]:
+        """Those of these services that answers depend on which are still owed."""
+        if not (self._pending or self._reloads):
+            return []
+        return [name for name in names if self._by_service.get(name) or name in self._reloads]
 
     def about(self, name: str) -> list[Pending]:
         """The open requests that wait for `name`, oldest first."""

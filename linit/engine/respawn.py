@@ -56,7 +56,8 @@ def judge(service: Service, why: Reason, succeeded: bool, budget: Budget, now_s:
     if restart.limit and len(recent) >= restart.limit:
         return Verdict(Next.GIVE_UP, _limit_reason(restart, why, len(recent), now_s))
     delay_s = respawn_delay_s(restart, budget.streak + 1)
-    reason = Reason(Cause.RESPAWN, now_s, text=str(why), status=why.status, limit_s=delay_s, note=why.note)
+    text = str(why) if why.status is None else ""  # else the status says it
+    reason = Reason(Cause.RESPAWN, now_s, text=text, status=why.status, limit_s=delay_s, note=why.note)
     return Verdict(Next.RESPAWN, reason, delay_s, Budget((*recent, now_s), budget.streak + 1))
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from linit.engine import events
 from linit.engine.board import Board
+from linit.engine.course import Course
 from linit.engine.edges import provides
 from linit.engine.effects import Arm, CheckConditions, FindMain, WatchReadiness
 from linit.engine.events import TimerKind
@@ -21,6 +22,7 @@ from linit.model.reason import Cause, Reason
 from linit.model.service import PROVIDED_BY, VIRTUAL, Command, Kind, ReadinessKind
 from linit.model.state import STARTING, WAITING, Role
 
+STARTS: Final = "starting"
 CHECKS: Final = "checks its conditions"
 SEARCHES: Final = "its command has ended, its daemon is looked for"
 
@@ -34,6 +36,7 @@ class Starting:
         would_wedge: Callable[[str, str], bool],
         fail: Callable[[Unit, Reason], None],
         finish: Callable[[Unit, Reason], None],
+        course: Course,
     ) -> None:
         """`would_wedge`: does the second service, which has a terminal, wait for the first, which wants it?
         `finish`: called when a unit is to be down again, which is no failure."""
@@ -41,10 +44,11 @@ class Starting:
         self._would_wedge = would_wedge
         self._fail = fail
         self._finish = finish
+        self._course = course
 
     def go(self, unit: Unit) -> None:
         """Nothing that it depends on is in the way any more."""
-        if unit.service.idle_s and self.board.is_booting:
+        if unit.service.idle_s and self._course.booting is not None:
             self._idle(unit)
         else:
             self.stop_idling(unit)  # the boot it let go first may have ended without being reached
@@ -54,7 +58,7 @@ class Starting:
         """What asks a person something has the terminal to itself while it does: until its start is over."""
         board = self.board
         terminal = unit.service.execution.tty
-        holder = board.terminals.get(terminal)
+        holder = board.terminals.get(terminal) if terminal else None
         if holder is None:
             board.take_terminal(unit)
         elif self._would_wedge(unit.name, holder):
@@ -96,7 +100,7 @@ class Starting:
         unit.left = unit.found = unit.checking = unit.searching = False
         unit.verdict = None
         unit.deadline_s = None
-        self.board.move(unit, Step.MET, self._step_reason("starting"))
+        self.board.move(unit, Step.MET, self._step_reason(STARTS))
         if unit.service.kind in PROCESSLESS:
             self._is_up(unit)
             return
@@ -139,7 +143,9 @@ class Starting:
 
     def _spawn(self, unit: Unit, role: Role, index: int) -> None:
         if unit.state is STARTING:
-            unit.reason = self._step_reason(f"runs its {role.value} command" if role is not Role.MAIN else "starting")
+            text = f"runs its {role.value} command" if role is not Role.MAIN else STARTS
+            if unit.reason.text != text:
+                unit.reason = self._step_reason(text)
         spawn(self.board, unit, role, index)
         if role is not Role.MAIN:
             limit_step(self.board, unit, step_of(unit, role, index))

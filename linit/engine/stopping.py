@@ -13,7 +13,7 @@ from typing import Final
 from linit.engine.board import Board
 from linit.engine.effects import Disarm, KillAll, Signal, To
 from linit.engine.events import TimerKind
-from linit.engine.orders import arm, disarm, limit_of, spawn, tell, unwatch_health, unwatch_start
+from linit.engine.orders import arm, disarm, leave, limit_of, spawn, tell
 from linit.engine.transitions import Step
 from linit.engine.unit import StopPhase, Unit
 from linit.model.reason import Cause, Reason
@@ -38,11 +38,8 @@ class Stopping:
     def begin(self, unit: Unit, reason: Reason) -> None:
         """The stop begins, with waiting for dependents."""
         unit.stop_reason = reason
-        unwatch_start(self.board, unit)
-        disarm(self.board, unit, TimerKind.START)
-        disarm(self.board, unit, TimerKind.HEALTHY)
-        unwatch_health(self.board, unit)
         was_up = unit.state is UP
+        leave(self.board, unit)
         unit.began_at_s = self.board.now_s
         unit.index = 0 if was_up else UNDO_NOTHING
         self.board.hold(unit)
@@ -129,6 +126,7 @@ class Stopping:
         limit_s = self.board.now_s - unit.began_at_s
         unit.given_up = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=limit_s)
         self._on_abandoned(unit)
+        self.board.look(unit)
         self.board.move(unit, Step.GAVE_UP, unit.given_up)
 
     def took_too_long(self, unit: Unit) -> None:

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
-from linit.engine.edges import View
+from linit.engine.edges import Kinds, View
 from linit.engine.respawn import Budget, Verdict
 from linit.model.reason import Cause, Reason
 from linit.model.service import Service
@@ -25,7 +25,7 @@ class StopPhase(enum.Enum):
     KILL = "kill"  # SIGKILL was sent
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Unit:
     """State of a service: where it is, where it should be, why, and what is running for it. Times are the engine's
     clock in seconds."""
@@ -74,6 +74,9 @@ class Unit:
     stop_reason: Reason | None = None  # why the stop under way was begun
     verdict: Verdict | None = None  # what follows once the remains of a failed start or exit are gone
     budget: Budget = field(default_factory=Budget)
+    listed: bool = False  # the board lets it act soon
+    owners: dict[Kinds, tuple[Unit, ...]] = field(default_factory=dict)  # who depends on it, by kinds of edges, ...
+    others: dict[Kinds, tuple[Unit, ...]] = field(default_factory=dict)  # ... and on whom it does, as far as was asked
 
     @property
     def view(self) -> View:

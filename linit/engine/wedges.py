@@ -26,7 +26,7 @@ class Wedges:
     def break_one(self) -> bool:
         """Fail what waits in a loop, or for something that will not come; was there anything?"""
         board = self._board
-        is_mixed = self._is_mixed()
+        is_mixed = bool(board.mixed) and self._is_mixed()
         if not board.waits or not (board.is_stuck or (is_mixed and self._may_be_closed())):
             return False
         loop = self._loop()
@@ -44,9 +44,7 @@ class Wedges:
     def _is_mixed(self) -> bool:
         """Are definitions of different plans in force?"""
         units, mixed = self._board.units, self._board.mixed
-        if mixed:
-            renewed = [name for name in self._board.changed if name in units and not _is_old(units[name])]
-            mixed.difference_update(renewed)
+        mixed.difference_update([name for name in self._board.changed if name in units and not _is_old(units[name])])
         return bool(mixed)
 
     def _may_be_closed(self) -> bool:

@@ -106,10 +106,10 @@ def _preferences(virtual: str, units: Mapping[str, Unit], links: Links) -> list[
 
 
 def conflict_losers(wanted: Iterable[str], units: Mapping[str, Unit], links: Links) -> dict[str, Reason]:
-    """Among services that are wanted together, those that a conflict keeps out: the earlier in name order wins."""
+    """Among services with foes that are wanted together, those that are kept out: the earlier in name order wins."""
     losers: dict[str, Reason] = {}
     accepted: set[str] = set()
-    for name in sorted([name for name in wanted if links.foes(name)]):
+    for name in sorted(wanted):
         if units[name].service.broken:
             continue
         for foe, edge in links.foes(name):
@@ -148,8 +148,6 @@ def live_needers(name: str, besides: Iterable[str], units: Mapping[str, Unit], l
 def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
     """What `name` had pulled in, asked to be let go of (`stop_when_unneeded`), and nobody else pulls in."""
     free: list[str] = []
-    if not links.frugal:
-        return free
     for on in _pulled_by(name, units, links):
         unit = units.get(on)
         if unit is None or not unit.service.stop_when_unneeded or unit.desired is Desired.DOWN:

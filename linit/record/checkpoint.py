@@ -36,7 +36,6 @@ BOARD_SAVED: Final[Mapping[str, Any]] = {
     "_queued": dict[str, dict[str, None]],
     "mixed": set[str],
     "rewired": bool,
-    "is_booting": bool,
     "is_ending": bool,
 }
 # What is saved in a form of its own, or made anew from what is saved.
@@ -44,14 +43,15 @@ ENGINE_DERIVED: Final = {"plan", "locks", "_course", "_board", "_ledger"}
 ENGINE_STATELESS: Final = {
     "_waits", "_desires", "_lifecycle", "_asking", "_wedges", "_renewal", "_handlers", "_unit_handlers",
 }  # fmt: skip
-BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "_goals", "_acts", "_listed"}
+BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "goals", "acts"}
 LEDGER_DERIVED: Final = {"_pending", "_by_service", "_reloads"}
 LOCKS_DERIVED: Final = {"_queues", "_claims"}
 LINKS_DERIVED: Final = {
     "learning", "frugal", "_forward", "_reverse", "_hostile", "_provided", "_preferring",
-    "_kinds_from", "_kinds_to", "_forward_by", "_reverse_by",
+    "_kinds_from", "_forward_by",
 }  # fmt: skip
 UNIT_DERIVED: Final = {"name", "service", "next_service"}
+UNIT_NEIGHBOURS: Final = {"owners", "others", "listed"}  # found when they are asked for
 UNIT_COUNTS: Final = {"blockers", "doomed", "unmet", "holders", "alive", "hopeful", "ready"}  # kept by the edges
 
 EFFECTS: Final[Mapping[str, Any]] = {each.__name__: each for each in typing.get_args(effects.Effect)}
@@ -73,7 +73,7 @@ def take(engine: Engine) -> bytes:
         "linit": VERSION,
         "compiled_at": engine.plan.compiled_at,
         "course": _said(engine._course, hints_of(Course)),
-        "board": _said(board, BOARD_SAVED) | {"goals": list(board._goals), "acts": list(board._acts)},
+        "board": _said(board, BOARD_SAVED) | {"goals": _names(board.goals), "acts": _names(board.acts)},
         "units": [_unit(unit, planned.get(unit.name)) for unit in board.units.values()],
         "order": _order(board),
         "effects": [[type(each).__name__, plain(each)] for each in board.effects],
@@ -103,6 +103,10 @@ def _service(service: Service | None, planned: Service | None) -> Any:
     if service is not None and (service is planned or service == planned):
         return 0
     return plain(service)
+
+
+def _names(units: Iterable[Unit]) -> list[str]:
+    return [unit.name for unit in units]
 
 
 def _order(board: Board) -> list[str]:
@@ -176,12 +180,13 @@ def _restore_board(board: Board, planned: Mapping[str, Service], state: dict[str
     for name in state["order"] or board.units:
         board.links.add(board.units[name].service)
     board._recount()
-    board._goals.clear()  # nobody has to look again but those that had to
+    board.goals.clear()  # nobody has to look again but those that had to
     said = state["board"]
     _put(board, BOARD_SAVED, said)
-    board._goals.extend(said["goals"])
-    board._acts.extend(said["acts"])
-    board._listed.update(said["acts"])
+    board.goals.extend(board.units[name] for name in said["goals"])
+    for name in said["acts"]:
+        board.units[name].listed = True
+        board.acts.append(board.units[name])
     board.effects = [value_of(EFFECTS[name], raw, None, name) for name, raw in state["effects"]]
 
 
@@ -204,5 +209,7 @@ def _default_of(field: Field[Any]) -> Any:
 
 _HINTS: Final = hints_of(Unit)
 _DEFAULTS: Final[dict[str, Any]] = {
-    each.name: _default_of(each) for each in fields(Unit) if each.name not in UNIT_DERIVED | UNIT_COUNTS
+    each.name: _default_of(each)
+    for each in fields(Unit)
+    if each.name not in UNIT_DERIVED | UNIT_COUNTS | UNIT_NEIGHBOURS
 }

@@ -9,6 +9,7 @@ import pytest
 
 from linit.engine import effects, events
 from linit.engine.events import Verb
+from linit.engine.obstacles import is_lost
 from linit.engine.simulator import Behaviour, Simulator
 from linit.model.state import Outcome, Role, UnitState
 from tests.simulation.graphs import plan
@@ -368,7 +369,7 @@ def test_what_has_done_its_work_has_not_failed_whatever_becomes_of_what_it_neede
     machine.run()
     machine.end("disk", 11)
     assert machine.states() == {"disk": "failed", "job": "down", "web": "down"}
-    assert not machine.engine._board.is_lost("job")
+    assert not is_lost(machine.engine._board, "job")
 
 
 def test_a_child_that_a_oneshot_leaves_is_ended_before_it_is_down() -> None:

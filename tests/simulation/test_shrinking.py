@@ -63,14 +63,15 @@ def test_the_report_names_the_seed_and_the_invariant_and_is_a_test_to_paste() ->
 
 
 def test_a_lost_count_shrinks_to_two_services_and_their_edge(monkeypatch: pytest.MonkeyPatch) -> None:
-    tell = Board._tell_dependent
+    show = Board._show
 
-    def forgetful(self: Board, dependent: Unit, *view: Any) -> None:
-        holders = dependent.unmet
-        tell(self, dependent, *view)
-        dependent.unmet = max(holders, dependent.unmet)
+    def forgetful(self: Board, unit: Unit, *view: Any) -> None:
+        unmet = {each: each.unmet for each in self.units.values()}
+        show(self, unit, *view)
+        for each, before in unmet.items():
+            each.unmet = max(before, each.unmet)
 
-    monkeypatch.setattr(Board, "_tell_dependent", forgetful)
+    monkeypatch.setattr(Board, "_show", forgetful)
     for seed in range(50):
         scenario = draw(seed)
         violation = violation_of(scenario)
