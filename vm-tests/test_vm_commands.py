@@ -69,7 +69,8 @@ def test_a_command_has_all_that_it_imports(command: str, booted: Machine) -> Non
 
 
 def test_a_traceback_shows_the_lines_of_linits_sources(booted: Machine) -> None:
-    """The modules are bytecode; what a person reads lies beside them, in /usr/lib/linit/source."""
+    """The modules are bytecode; what a person reads is packed, and found where it is unpacked."""
+    booted.succeed("mkdir /usr/lib/linit/source && tar -xJf /usr/lib/linit/source.tar.xz -C /usr/lib/linit/source")
     program = "from linit.plan import codec; codec.decode(None)"
     said = booted.fail(f"python3 -c '{program}'")
     assert "/usr/lib/linit/source/linit/plan/codec.py" in said

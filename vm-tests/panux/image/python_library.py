@@ -15,6 +15,7 @@ import ast
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ INTERPRETER: Final = "usr/lib/linit/bin/python3.13"
 OWN: Final = "usr/lib/linit/lib/python3.13"
 """The one directory of linit's Python, below the root; it is found from the interpreter's own place."""
 SOURCES: Final = "usr/lib/linit/source"
-"""Where linit's own sources lie, to be read: tracebacks show their lines."""
+"""Where linit's own sources are, as tracebacks have it; they lie packed beside that name, to be unpacked by who wants
+to see their lines."""
 DEBIAN: Final = ("usr/lib/python3.13", "usr/lib/python3.13/lib-dynload", "usr/lib/python3/dist-packages")
 """Where Debian's packages have modules."""
 REDUCED: Final = "networkx"
@@ -158,22 +160,31 @@ def install_modules(tree: Path, python: GuestPython, files: Mapping[str, str]) -
 
 
 def install_own(tree: Path, library: Path, packages: Mapping[str, Path]) -> None:
-    """Adds linit's own packages by name: their sources, to be read, and their bytecode, to be run.
+    """Adds linit's own packages by name: their sources, packed, and their bytecode.
 
     Raises BuildError where one of their modules cannot be imported in the image.
     """
-    compiled, names = [], []
+    compiled, names, sources = [], [], dict[str, Path]()
     for package, source in packages.items():
         for file in sorted(source.rglob("*.py")):
             relative = Path(package) / file.relative_to(source)
-            copied = tree / SOURCES / relative
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copied)
+            sources[str(relative)] = file
             written = tree / OWN / relative.with_suffix(".pyc")
             compiled.append((str(file), str(written), f"/{SOURCES}/{relative}"))
             names.append(".".join(relative.with_suffix("").parts).removesuffix(".__init__"))
+    pack_sources(sources, tree / f"{SOURCES}.tar.xz")
     builder(tree, library).ask("guest_python", verb="compile", files=compiled)
     try_imports(tree, [name for name in names if not name.endswith("__main__")])
+
+
+def pack_sources(sources: Mapping[str, Path], target: Path) -> None:
+    """Writes files by their names into an archive that says nothing of who made it, and when."""
+    with tarfile.open(target, "w:xz", preset=9, format=tarfile.GNU_FORMAT) as packed:
+        for name, file in sorted(sources.items()):
+            member = tarfile.TarInfo(name)
+            member.size = file.stat().st_size
+            with file.open("rb") as opened:
+                packed.addfile(member, opened)
 
 
 def try_imports(tree: Path, names: Iterable[str]) -> None:

@@ -213,12 +213,12 @@ _LIBRARY: Final = "usr/lib/linit/lib/python3.13/"
 PARTS: Final = (
     ("modules", ("usr/lib/modules/",)),
     ("linit", (
-        f"{_LIBRARY}linit/", f"{_LIBRARY}linitctl/", "usr/lib/linit/source/", "usr/lib/linit/services/",
-        "usr/lib/linit/generators/", "usr/lib/linit/api-filesystems.fstab", "usr/sbin/linit", "usr/bin/linitctl",
-        "etc/linit/", "var/lib/linit/",
+        f"{_LIBRARY}linit/", f"{_LIBRARY}linitctl/", "usr/sbin/linit", "usr/bin/linitctl", "etc/linit/",
+        "var/lib/linit/",
     )),
     ("python packages", (f"{_LIBRARY}msgpack/", f"{_LIBRARY}networkx/", f"{_LIBRARY}yaml/")),
     ("python", ("usr/lib/linit/lib/", "usr/lib/linit/bin/", "usr/bin/python3")),
+    ("linit", ("usr/lib/linit/",)),
     ("busybox", ("usr/bin/busybox",)),
     ("nginx", ("usr/sbin/nginx", "etc/nginx/", "usr/share/nginx/")),
     ("redis", ("usr/bin/redis", "etc/redis/")),
