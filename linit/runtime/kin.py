@@ -73,11 +73,8 @@ class Kin:
     # -- who they are
 
     def has(self, pid: int) -> bool:
-        """Is a process one of them?"""
-        session = sessions.session_of(pid)
-        if self.is_known((pid,), session) or self.bears(pid):
-            return True
-        return session in self.numbers()
+        """Is a process one of them? For whoever asks: nobody is followed for that."""
+        return self.is_known((pid,), sessions.session_of(pid)) or self.bears(pid) or pid in self._away()
 
     def is_known(self, family: Collection[int], session: int) -> bool:
         """Is a process one of them that has these ancestors and this session? Nobody is looked for."""
@@ -88,8 +85,9 @@ class Kin:
         return bool(strays.bears(pid, self._mark, self._proc))
 
     def pids(self) -> set[int]:
-        """All of them that live, but for children that have not entered their session yet. Reads all of /proc."""
-        return set(sessions.members(self.numbers())) | self._strays
+        """All of them that live, but for children that have not entered their session yet. Reads all of /proc. For
+        whoever asks: nobody is followed for that."""
+        return set(sessions.members(self._numbers())) | self._strays | self._away()
 
     def numbers(self) -> set[int]:
         """The sessions and process groups that they are in now."""
@@ -124,20 +122,25 @@ class Kin:
 
     def _gather(self) -> None:
         """Take in those who left the sessions, and the sessions that those are in now."""
-        asked = {pid: self._answer(pid) for pid in self._processes.orphans()}
-        for pid, is_ours in asked.items():
-            if is_ours:
-                self._follow(pid)
-        now_s = self._now_s()
-        self._untold_s = {pid: self._untold_s.get(pid, now_s) for pid, is_ours in asked.items() if is_ours is None}
-        self.is_untold = any(now_s - since_s < UNTOLD_LIMIT_S for since_s in self._untold_s.values())
-        for pid in sessions.descendants({*self._children, *self._strays}):
-            if pid not in self._children and sessions.session_of(pid) not in self._sessions:
-                self._follow(pid)
+        for pid in self._away():
+            self._follow(pid)
         for pid in self._strays:
             found = sessions.stat(pid)
             if found is not None and found.is_alive:
                 self._sessions |= {found.group, found.session} - {0, os.getsid(0), os.getpgrp()}
+
+    def _away(self) -> set[int]:
+        """Who left the sessions, as far as they can be found now."""
+        asked = {pid: self._answer(pid) for pid in self._processes.orphans()}
+        now_s = self._now_s()
+        self._untold_s = {pid: self._untold_s.get(pid, now_s) for pid, is_ours in asked.items() if is_ours is None}
+        self.is_untold = any(now_s - since_s < UNTOLD_LIMIT_S for since_s in self._untold_s.values())
+        away = {pid for pid, is_ours in asked.items() if is_ours}
+        below = sessions.descendants({*self._children, *self._strays, *away}) - self._children.keys()
+        stats = {pid: sessions.stat(pid) for pid in below - away}
+        return away | {
+            pid for pid, each in stats.items() if each and each.is_alive and each.session not in self._sessions
+        }
 
     def _answer(self, pid: int) -> bool | None:
         """Is an orphan one of ours? None: it cannot be told now."""

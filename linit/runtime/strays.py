@@ -12,6 +12,7 @@ that execve(2) puts the new memory in place until the program is laid out in it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Final
 
@@ -47,7 +48,8 @@ def bears(pid: int, mark: str, proc: str = "/proc") -> bool | None:
 def _environment(process: str) -> bytes:
     """That of a process; of another of its threads, if its first one has ended. Raises OSError."""
     for folder in (process, *(f"{process}/task/{thread}" for thread in os.listdir(f"{process}/task"))):
-        with open(f"{folder}/environ", "rb") as file:
+        # Of a thread without memory it is empty; newer kernels say that there is no such process.
+        with contextlib.suppress(ProcessLookupError), open(f"{folder}/environ", "rb") as file:
             if text := file.read():
                 return text
     return b""

@@ -15,7 +15,7 @@ from linit.model.service import Limits, Service
 from linit.runtime import kernel_files
 from linit.runtime.members import Members
 
-NO_CGROUP: Final = "no cgroup: added up from {processes}; what has ended or left its session is not in it"
+NO_CGROUP: Final = "no cgroup: added up from {processes}; what has ended or cannot be found is not in it"
 NO_CONTROLLER: Final = "its cgroup has no {controllers}: added up from {processes}; what has ended is not in it"
 
 

@@ -106,7 +106,7 @@ def test_without_cgroups_status_says_what_is_lost_and_that_limits_are_not_in_for
     assert linit.states["lucky"] == "up"
     usage = linit.call("status", name="lucky")["usage"]
     assert usage["unenforced"] == "no cgroup v2"
-    assert usage["lost"] == "no cgroup: added up from 1 process; what has ended or left its session is not in it"
+    assert usage["lost"] == "no cgroup: added up from 1 process; what has ended or cannot be found is not in it"
     assert usage["tasks"] == 1
     assert linit.call("status", name="plain")["usage"]["unenforced"] == ""
     linit.call("stop", names=["plain"])

@@ -48,8 +48,9 @@ IGNORES: Final = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 CLEARS: Final = "signal.sigwait({signal.SIGUSR1})\nbecome(PAUSE)\n"
 # Its first thread ends; the other one goes on.
 LEAVES_A_THREAD: Final = "threading.Thread(target=signal.pause).start()\nctypes.CDLL(None).pthread_exit(None)\n"
-# Its own worker is in another session and without an environment; it ignores TERM.
-HAS_A_WORKER: Final = f"if not os.fork():\n    os.setsid()\n    {IGNORES}    become(PAUSE)\nsignal.pause()\n"
+# At USR1 it has a worker of its own, in another session and without an environment, which ignores TERM.
+WORKS_ITSELF: Final = f"if not os.fork():\n    os.setsid()\n    {IGNORES}    become(PAUSE)\nsignal.pause()\n"
+HAS_A_WORKER: Final = "signal.sigwait({signal.SIGUSR1})\n" + WORKS_ITSELF
 
 
 class Hidden(World):
@@ -62,12 +63,15 @@ class Hidden(World):
         os.set_inheritable(self._far_end, True)
         self._heard = b""
 
-    def leave(self, what_it_does: str) -> int:
-        """Run the service until its main process has ended and was reaped; the pid of the process that it left."""
+    def leave(self, what_it_does: str, state: str = "") -> int:
+        """Run the service until its main process has ended and was reaped; the pid of the process that it left, which
+        was in that state by then. Source: proc_pid_stat(5)."""
         argv = sys.executable, "-I", "-c", PROGRAM + what_it_does
         self.members.spawn("a", Role.MAIN, lambda _cgroup: Launch(argv, keep=((self._far_end, 3),)))
         main = self.members.main_pid("a")
         worker = int(self.hear())
+        while state and (found := sessions.stat(worker)) is not None and found.state != state:
+            os.sched_yield()
         self.wait_dead(main)
         self.processes.reap()
         return worker
@@ -128,19 +132,31 @@ def test_who_is_known_belongs_to_the_service_until_it_is_reaped(hidden: Hidden) 
 
 def test_a_process_whose_first_thread_has_ended_is_alive(hidden: Hidden) -> None:
     """It is shown as a zombie, without an environment of its own. Source: pthread_exit(3), proc_pid_stat(5)."""
-    worker = hidden.leave(IGNORES + LEAVES_A_THREAD)
-    while (found := sessions.stat(worker)) is not None and found.state != "Z":
-        assert not hidden.members.is_empty("a")
-    assert found is not None and found.is_alive
+    worker = hidden.leave(IGNORES + LEAVES_A_THREAD, state="Z")
+    assert hidden.reported[-1] == Exited("a", Role.MAIN, 0, left=True)
+    assert hidden.members.pids("a") == [worker]
     assert not hidden.members.is_empty("a")
     hidden.members.kill_all("a")
     hidden.ends(worker)
     assert hidden.reported[-1:] == [Emptied("a")]
 
 
+def test_nobody_is_followed_for_who_only_asks(hidden: Hidden) -> None:
+    """`linitctl status` costs no descriptor, whatever a service runs."""
+    worker = hidden.leave(HAS_A_WORKER)
+    os.kill(worker, signal.SIGUSR1)
+    assert hidden.hear() == "again"
+    before = list(hidden.loop.asked)
+    (below,) = sessions.descendants([worker])
+    assert set(hidden.members.pids("a")) == {worker, below}
+    assert hidden.members.has("a", below)
+    assert hidden.loop.asked == before
+
+
 def test_who_descends_from_one_that_is_known_is_known(hidden: Hidden) -> None:
     """A worker's worker, in another session and without an environment, before and after the one between them ended."""
     worker = hidden.leave(HAS_A_WORKER)
+    os.kill(worker, signal.SIGUSR1)
     assert hidden.hear() == "again"
     below = sessions.descendants([worker])
     assert len(below) == 1

@@ -79,7 +79,7 @@ def test_without_a_cgroup_all_is_added_up_from_processes_and_said() -> None:
     assert found.tasks is not None
     assert found.tasks >= 2
     assert found.memory_peak_bytes is None
-    assert found.lost == "no cgroup: added up from 2 processes; what has ended or left its session is not in it"
+    assert found.lost == "no cgroup: added up from 2 processes; what has ended or cannot be found is not in it"
 
 
 def test_a_process_that_has_gone_counts_nothing() -> None:
