@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+class _Foreign:
+    """An extension type or a timestamp. They come from whoever sends nonsense."""
+
+    def __init__(self, *_data: object) -> None:
+        raise ValueError("an extension type, of which linit knows none")
+
+
 def _stand_ins() -> dict[str, ModuleType]:
     """The modules that are found instead of others, by name. Raises ImportError."""
     import _datetime  # type: ignore[import-not-found]
@@ -26,7 +33,7 @@ def _stand_ins() -> dict[str, ModuleType]:
     new_module = type(sys)
     package, extension_types = new_module("msgpack"), new_module("msgpack.ext")
     package.__path__ = found.submodule_search_locations or []
-    vars(extension_types).update(ExtType=type("ExtType", (), {}), Timestamp=type("Timestamp", (), {}))
+    vars(extension_types).update(ExtType=type("ExtType", (_Foreign,), {}), Timestamp=type("Timestamp", (_Foreign,), {}))
     modules = {"msgpack": package, "msgpack.ext": extension_types, "datetime": _datetime}
     return {name: module for name, module in modules.items() if name not in sys.modules}
 
