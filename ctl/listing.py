@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # What `list` needs of a service.
 SHOWN: Final = (
     "name", "kind", "state", "desired", "description", "text", "cause", "pid", "since_s", "duration_s",
-    "runlevels", "outdated", "transient", "activates", "waits_for",
+    "runlevels", "outdated", "broken", "transient", "activates", "waits_for",
 )  # fmt: skip
 
 

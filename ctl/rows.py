@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from linitctl import table
-from linitctl.style import COLOUR_OF_STATE, OUTDATED, RED, YELLOW, age, duration
+from linitctl.style import COLOUR_OF_STATE, KEPT, OUTDATED, RED, YELLOW, age, duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _row(record: Brief, is_below: bool) -> list[table.Cell]:
     text = record["text"] if is_told else told
     colour = RED if state == "failed" else ""
     if record["outdated"]:
-        text, colour = OUTDATED, YELLOW
+        text, colour = KEPT if record["broken"] else OUTDATED, YELLOW
     return [
         ("  " * is_below + record["name"], RED if state == "failed" else ""),
         (state, COLOUR_OF_STATE.get(state, "")),

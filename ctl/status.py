@@ -5,7 +5,7 @@ from __future__ import annotations
 from linitctl import table, usage
 from linitctl.failure import OK
 from linitctl.session import Command
-from linitctl.style import BOLD, OUTDATED, RED, age, duration
+from linitctl.style import BOLD, KEPT, OUTDATED, RED, age, duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _details(record: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "runlevels", ", ".join(record["runlevels"])
     yield "definition", f"{record['place']} (transient)" if record["transient"] else record["place"]
     if record["outdated"]:
-        yield "out of date", OUTDATED
+        yield "out of date", KEPT if record["broken"] else OUTDATED
 
 
 def command_text(argv: list[str]) -> str:

@@ -26,6 +26,7 @@ COLOUR_OF_STATE: Final = {
 }
 
 OUTDATED: Final = "its definition changed: a restart puts the new one to use"
+KEPT: Final = "its new definition is broken: it goes on by the old one"
 AGE_UNITS: Final = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))  # in seconds
 
 

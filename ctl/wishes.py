@@ -168,9 +168,13 @@ def show_difference(session: Session, result: dict[str, Any]) -> int:
     session.print(*table.render((), rows, session.style))
     if not rows:
         session.print("nothing changed")
-    if result["outdated"]:
-        session.print(f"to put it to use: linitctl restart {' '.join(result['outdated'])}")
-        sockets = [name for name in result["outdated"] if name.endswith(".socket")]
+    kept = result.get("kept", [])
+    usable = [name for name in result["outdated"] if name not in kept]
+    if kept:
+        session.print(f"new definition broken, so the old one stays in use: {', '.join(kept)}")
+    if usable:
+        session.print(f"to put it to use: linitctl restart {' '.join(usable)}")
+        sockets = [name for name in usable if name.endswith(".socket")]
         if sockets:
             session.print(f"which closes {', '.join(sockets)} for a moment: clients are refused meanwhile")
     return FAILED if broken else OK

@@ -12,7 +12,7 @@ from linit.engine.unit import Unit
 from linit.model.place import Fault
 from linit.model.reason import Reason, exit_words
 from linit.model.runlevel import wanted_for
-from linit.model.service import Command, CutEdge, Dependency, Health, ReadinessKind
+from linit.model.service import Command, CutEdge, Dependency, Health, ReadinessKind, Service
 from linit.model.state import Role, UnitState
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ def _text(engine: Engine, unit: Unit, now_s: float) -> str:
     return explain.words(engine, unit.reason)
 
 
+def coming(unit: Unit) -> Service:
+    """The definition of its next start."""
+    return unit.next_service or unit.service
+
+
 Value = Callable[[Engine, Unit, float], Any]  # of a unit, now (seconds)
 # What `list` shows of a service, by key: each value is found without the others.
 SERVICE: Final[dict[str, Value]] = {
@@ -56,7 +61,7 @@ SERVICE: Final[dict[str, Value]] = {
     "restarts": lambda engine, unit, now_s: unit.restarts,
     "runlevels": lambda engine, unit, now_s: list(unit.service.runlevels),
     "outdated": lambda engine, unit, now_s: unit.is_outdated,
-    "broken": lambda engine, unit, now_s: unit.service.broken,
+    "broken": lambda engine, unit, now_s: coming(unit).broken,
     "transient": lambda engine, unit, now_s: unit.service.transient,
     "activates": lambda engine, unit, now_s: unit.service.activates,
     "waits_for": lambda engine, unit, now_s: [],
@@ -94,7 +99,7 @@ def details(engine: Engine, unit: Unit, now_s: float) -> dict[str, Any]:
         "user": definition.execution.user,
         "output": definition.execution.output.value,
         "can_reload": definition.reload is not None or bool(definition.reload_signal),
-        "faults": list(definition.broken_by),
+        "faults": list(coming(unit).broken_by),
         "has_process": definition.kind.runs,
         "pidfile": definition.pidfile,
         "conditions": [str(each) for each in definition.when],

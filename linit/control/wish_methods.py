@@ -67,14 +67,16 @@ def reload_plan(call: Call, params: dict[str, Any]) -> None:
     """Compile the definitions anew if they changed, put the plan to use, and say what is different.
 
     The result has `added`, `removed`, `changed` and `outdated` (changed, now or by an earlier plan, and in use from
-    their next start), lists of names, and the faults of the plan.
+    their next start), lists of names, `kept` (of these, whose new definition is broken), and the faults of the plan.
     """
 
     def on_answer(answer: Answer) -> None:
         if answer.outcome is Outcome.DONE:
             faults = [records.fault(each) for each in call.engine.plan.faults]
-            outdated = sorted(unit.name for unit in call.engine.units.values() if unit.is_outdated)
-            call.answer({"outcome": messages.DONE, **difference(answer), "outdated": outdated, "faults": faults})
+            outdated = [unit for unit in call.engine.units.values() if unit.is_outdated]
+            kept = [unit for unit in outdated if records.coming(unit).broken]
+            told = {key: sorted(unit.name for unit in units) for key, units in (("outdated", outdated), ("kept", kept))}
+            call.answer({"outcome": messages.DONE, **difference(answer), **told, "faults": faults})
         else:
             text = "; ".join(text for _, _, text in answer.results) or answer.outcome.value
             call.refuse(messages.error(messages.NOT_POSSIBLE, f"no new plan: {text}", "see: linitctl verify"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from linit.engine import events, learning
+from linit.engine.board import broken_reason
 from linit.engine.course import Course
 from linit.engine.desires import Desires
 from linit.engine.effects import DisarmTimer
@@ -184,6 +185,12 @@ class Asking:
         self.open(request, request.verb, dict.fromkeys(request.names, Verb.STOP))
 
     def _restart(self, request: events.Request) -> None:
+        for name in request.names:
+            later = self._board.units[name].next_service
+            if later is not None and later.broken:  # it would only stop
+                text = f"its new definition is broken, so it is left as it is: {broken_reason(later, 0.0).text}"
+                self._board.emit(refusal(request.id, (name,), text))
+                return
         wish = Reason(Cause.RESTARTED, self._board.now_s, by=request.by)
         self._desires.want_all(request.names, wish, Verb.RESTART)
         for name in self._desires.with_providers(request.names):

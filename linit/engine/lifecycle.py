@@ -202,6 +202,7 @@ class Lifecycle:
 
     def _leave_backoff(self, unit: Unit) -> None:
         self.board.emit(DisarmTimer(unit.name, TimerKind.RESPAWN))
+        unit.deadline_s = None
         reason = why_not(self.board, unit)
         has_failed = unit.desired is Desired.UP and is_failure(unit, reason)
         self.board.move(unit, Step.GAVE_UP if has_failed else Step.UNWANTED, reason)

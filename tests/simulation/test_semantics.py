@@ -12,7 +12,7 @@ from linit.engine.simulator import Behaviour, Simulator
 from linit.model.service import StopStep
 from linit.model.state import Finish, Outcome, Role, UnitState
 from tests.simulation.graphs import RUN, plan
-from tests.simulation.worlds import answer, reason, world
+from tests.simulation.worlds import answer, reason, started, text, world
 
 UP, DOWN, FAILED, WAITING = UnitState.UP, UnitState.DOWN, UnitState.FAILED, UnitState.WAITING
 BACKOFF, STARTING, STOPPING = UnitState.BACKOFF, UnitState.STARTING, UnitState.STOPPING
@@ -384,6 +384,24 @@ def test_a_new_plan_starts_what_is_newly_enabled_and_stops_what_is_gone() -> Non
     w.request(Verb.RESTART, "a")
     w.run()
     assert not w.engine.units["a"].is_outdated
+
+
+def test_a_restart_by_a_definition_that_is_broken_is_refused_and_nothing_stops() -> None:
+    """A slip of the pen must not take down what runs. Once it is mended, the restart is by the new one."""
+    machine = started(world(a={}, b={"need": ["a"]}), "b")
+    broken = {"broken": "definition", "broken_by": ("a.yaml:1:1: run: found 7",), "digest": "x"}
+    machine.load(plan({"a": broken, "b": {}}))
+    for only in (False, True):
+        asked = machine.request(Verb.RESTART, "a", only=only)
+        assert answer(machine, asked).outcome is Outcome.FAILED
+        assert text(machine, asked) == (
+            "its new definition is broken, so it is left as it is: a.yaml:1:1: run: found 7"
+        )
+    assert machine.states() == {"a": "up", "b": "up"}
+    machine.load(plan({"a": {"digest": "mended"}, "b": {}}))
+    machine.request(Verb.RESTART, "a")
+    machine.run()
+    assert (machine.states(), machine.engine.units["a"].service.digest) == ({"a": "up", "b": "up"}, "mended")
 
 
 def mail() -> Simulator:

@@ -147,6 +147,7 @@ def test_reload_plan_answers_with_the_difference_and_the_faults() -> None:
         assert [each["text"] for each in result.pop("faults")] == ["services/new.yaml:2: run: found 'x'"]
         assert result == {
             "outcome": "done", "added": ["new"], "removed": ["cache"], "changed": ["single"], "outdated": ["web"],
+            "kept": [],
         }  # fmt: skip
 
 

@@ -230,6 +230,26 @@ def test_reload_without_a_name_shows_the_difference_and_what_is_wrong() -> None:
         assert here.ctl("reload") == Ran(0, "nothing changed\n", "")
 
 
+def test_a_reload_of_a_definition_that_broke_says_that_the_old_one_stays_in_use() -> None:
+    """What would take a service down is not advised, and refused."""
+    with world(*SMALL_SYSTEM) as here:
+        booted(here)
+        fault = "services/nginx.yaml:1:1: run: found 7"
+        nginx = service("nginx", digest="other", broken="definition", broken_by=(fault,))
+        here.supervisor.next_plan = Plan(tuple(nginx if each.name == "nginx" else each for each in SMALL_SYSTEM))
+        words = "outdated  nginx\nnew definition broken, so the old one stays in use: nginx\n"
+        assert here.ctl("reload") == Ran(0, words, "")
+        line = "nginx  up      103  1 min 1 s  0.00 s  its new definition is broken: it goes on by the old one\n"
+        assert line in here.ctl("list").out
+        lines = here.ctl("status", "nginx").out.splitlines()
+        assert f"  fault        {fault}" in lines
+        assert lines[-1] == "  out of date  its new definition is broken: it goes on by the old one"
+        refused = f"nginx: its new definition is broken, so it is left as it is: {fault}\n"
+        ran = here.ctl("restart", "nginx")
+        assert (ran.status, refused in ran.err) == (1, True)
+        assert here.state("nginx") == "up"
+
+
 def test_kill_says_what_was_sent_to_whom() -> None:
     with world(*SMALL_SYSTEM) as here:
         booted(here)
