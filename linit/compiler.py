@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="linit.compiler", description="Check service definitions, compile the plan.")
+    parser = argparse.ArgumentParser(prog="linitctl", description="Check service definitions, compile the plan.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     compile_ = commands.add_parser("compile", help="write the plan that PID 1 boots from")
     compile_.add_argument("--output", default="", metavar="FILE", help="where the plan goes")

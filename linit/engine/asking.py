@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from linit.engine import events, learning
-from linit.engine.board import broken_reason
 from linit.engine.course import Course
 from linit.engine.desires import Desires
 from linit.engine.effects import DisarmTimer
 from linit.engine.events import TimerKind, Verb
 from linit.engine.lifecycle import Lifecycle
-from linit.engine.obstacles import why_not
+from linit.engine.obstacles import broken_reason, why_not
 from linit.engine.requests import Pending, answer, refusal
 from linit.engine.respawn import Budget
 from linit.engine.unit import Unit

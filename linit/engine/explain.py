@@ -216,6 +216,7 @@ def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[st
             if Cause(links[-1]["reason"]["cause"]) in LOST:
                 links.append({"name": current, "state": "missing", "text": "no such service", "reason": {}})
             break
+        is_by_wish = is_by_wish and unit.desired is Desired.UP  # else whoever wanted the one before is wanted no more
         reason = unit.wish if is_by_wish else present_reason(engine, unit, seen)
         if reason.cause is Cause.PROVIDED and reason.of in seen:
             reason = unit.wish  # asked about its provider: who wants it leads on

@@ -6,6 +6,7 @@ Exit status: 0 told, 1 there is no such plan or file, 2 wrong usage, 3 there is 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="linit.planning", description="What would happen, before anybody does it?")
+    parser = argparse.ArgumentParser(prog="linitctl", description="What would happen, before anybody does it?")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     boot = commands.add_parser("boot-plan", help="what a boot would do")
     boot.add_argument("runlevel", nargs="?", default=DEFAULT_RUNLEVEL, metavar="RUNLEVEL", help="default: default")
@@ -90,10 +91,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(word: str) -> float:
-    value = float(word)
-    if not 0 <= value < float("inf"):
-        raise ValueError(word)
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := float(word)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"found {word!r}, expected seconds, 0 or more")
 
 
 def _place(options: argparse.Namespace) -> compiler.Place:

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
     for verb in (phases, blame, critical, plot):
         verb.add_argument(
-            "--boot", type=kept.boot_number, default=0, metavar="-N", help="0 is this boot, -1 the one before"
+            "--boot", type=kept.boot_option, default=0, metavar="-N", help="0 is this boot, -1 the one before"
         )
         verb.add_argument("--file", default="", metavar="FILE", help="a saved recording")
     for verb in (phases, blame, critical, plot, compare):

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     reason.set_defaults(run=_why)
     for command in (saving, reason):
         command.add_argument(
-            "--boot", type=kept.boot_number, default=0, metavar="-N", help="0 is this boot, -1 the one before"
+            "--boot", type=kept.boot_option, default=0, metavar="-N", help="0 is this boot, -1 the one before"
         )
     for command in (saving, listing, reason):
         kept.add_place(command, waits=command is not listing)

@@ -57,6 +57,14 @@ def boot_number(word: str) -> int:
     return number
 
 
+def boot_option(word: str) -> int:
+    """The same for a command line, which says what is wrong."""
+    try:
+        return boot_number(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {word!r}, expected 0 for this boot, -1 for the one before") from None
+
+
 def numbered(place: Place) -> dict[int, ring.Kept]:
     """The boots that are kept, by their numbers, the oldest first. Raises OSError."""
     kept = ring.recordings(place.folder)

@@ -17,6 +17,7 @@ from linit.planning import boot_plan, measured, world
 from linit.planning.durations import Durations
 from linit.record.recorder import Recorder
 from linit.record.ring import Ring
+from linit.replay import __main__ as replayer
 from tests.simulation.graphs import plan
 from tests.unit.recorded import deliver
 
@@ -269,3 +270,21 @@ def test_an_unknown_runlevel_or_plan_is_an_error(folder: Path, capsys: pytest.Ca
     assert planner.main(["boot-plan", "--diff", "--user", str(folder)]) == planner.FAILED
     told = f"linitctl: there is no plan {folder}/run/plan.msgpack: run 'linitctl compile'\n"
     assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "words"),
+    [
+        (planner, ["boot-plan", "--assume", "-1"], "--assume: found '-1', expected seconds, 0 or more"),
+        (planner, ["boot-plan", "--assume", "soon"], "--assume: found 'soon', expected seconds, 0 or more"),
+        (replayer, ["why", "db", "--boot", "3"], "--boot: found '3', expected 0 for this boot, -1 for the one before"),
+    ],
+)
+def test_what_is_wrong_on_a_command_line_is_said_in_the_users_words(
+    capsys: pytest.CaptureFixture[str], program: Any, arguments: list[str], words: str
+) -> None:
+    """Who typed `linitctl` is told by `linitctl`: no other program's name, none of a function."""
+    with pytest.raises(SystemExit) as ended:
+        program.main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"linitctl {arguments[0]}: error: argument {words}"
