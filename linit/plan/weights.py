@@ -21,8 +21,7 @@ import stat
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-import msgpack
-
+from linit import messagepack
 from linit.model.service import CONFLICTS, Kind, Service
 
 FILE: Final = "weights.msgpack"  # in the folder of linit's state
@@ -45,15 +44,15 @@ Taken = tuple[int, int]  # by a start: us of a processor, us that it waited for 
 
 def load(path: str) -> dict[str, int]:
     """The weights in a file; {} if there is none that makes sense."""
-    with contextlib.suppress(OSError, ValueError, TypeError, msgpack.UnpackException):
-        return _weights(msgpack.unpackb(_parts(path)[0]))
+    with contextlib.suppress(OSError, ValueError, TypeError, messagepack.UnpackException):
+        return _weights(messagepack.unpackb(_parts(path)[0]))
     return {}
 
 
 def history(path: str) -> dict[str, tuple[Taken, ...]]:
     """What the starts of the last boots took by a file, the youngest last; {} if there is none that makes sense."""
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, msgpack.UnpackException):
-        found = msgpack.unpackb(_parts(path)[1])
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, messagepack.UnpackException):
+        found = messagepack.unpackb(_parts(path)[1])
         return {name: rows for name, each in found.items() if (rows := _rows(each))}
     return {}
 
@@ -155,7 +154,7 @@ def _parts(path: str) -> tuple[bytes, bytes]:
         data = os.read(descriptor, status.st_size)
     finally:
         os.close(descriptor)
-    match msgpack.unpackb(data):
+    match messagepack.unpackb(data):
         case [magic, version, checksum, bytes(weights), bytes(taken)] if (magic, version) == (MAGIC, FORMAT_VERSION):
             if _checksum(weights, taken) == checksum:
                 return weights, taken
@@ -184,12 +183,12 @@ def _is_time(value: Any) -> bool:
 
 def _write(path: str, found: Mapping[str, int], rows: Mapping[str, tuple[Taken, ...]]) -> None:
     """As a whole or not at all. Raises OSError."""
-    weights, taken = msgpack.packb(found), msgpack.packb(rows)
+    weights, taken = messagepack.packb(found), messagepack.packb(rows)
     new = f"{path}.{os.getpid()}"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
     try:
         with open(descriptor, "wb") as file:
-            file.write(msgpack.packb([MAGIC, FORMAT_VERSION, _checksum(weights, taken), weights, taken]))
+            file.write(messagepack.packb([MAGIC, FORMAT_VERSION, _checksum(weights, taken), weights, taken]))
             file.flush()
             os.fsync(descriptor)
         os.replace(new, path)

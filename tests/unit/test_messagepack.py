@@ -69,3 +69,16 @@ def test_its_errors_are_those_that_the_extension_raises() -> None:
         "print(json.dumps([name(lambda: m.unpackb(b'11')), name(unpacker.unpack), name(lambda: unpacker.feed(b'11'))]))"
     )
     assert told(code) == ["ExtraData", "OutOfData", "BufferFull"]
+
+
+def test_a_value_of_an_extension_type_is_one_that_makes_no_sense() -> None:
+    """Timestamps, too: whoever reads a plan, a message or a recording is ready for a ValueError."""
+    code = (
+        "from linit import messagepack as m\n"
+        "def name(data):\n"
+        "    try:\n        m.unpackb(data)\n"
+        "    except ValueError as error:\n        return str(error)\n"
+        "found = (b'\\xd8' + bytes(17), b'\\xd6\\xff' + bytes(4), b'\\xc7\\x0c\\xff' + bytes(12))\n"
+        "print(json.dumps([name(data) for data in found]))"
+    )
+    assert told(code) == ["an extension type, of which linit knows none"] * 3

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from linit.engine import events
@@ -169,6 +169,7 @@ def test_a_truncated_recording_is_read_up_to_there_and_named(tmp_path: Path) -> 
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
+@example(0, 75)  # becomes an extension type
 @settings(max_examples=200, deadline=None)
 def test_a_changed_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, position: int, change: int) -> None:
     path = Path(recorded(tmp_path_factory.mktemp("changed"), some(2)))
