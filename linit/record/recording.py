@@ -229,7 +229,8 @@ class _Reader:
                 self._row(row)
         except (codec.CodecError, plan_codec.PlanError, ValueError, LookupError, TypeError, zlib.error) as error:
             made = f"made by linit {recording.version}: " if recording.version else ""
-            self._lose(f"{made}{error}")
+            words = str(error).removesuffix(f": {plan_codec.ADVICE}")  # that mends no recording
+            self._lose(f"{made}{words}")
 
     def _follow(self, number: int) -> None:
         """Row `number` is next."""

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from linit import VERSION
 from linit.engine import events
 from linit.engine.effects import Effect
 from linit.engine.engine import Engine
@@ -22,6 +23,7 @@ from linit.engine.events import Verb
 from linit.engine.simulator import Simulator
 from linit.model.place import Place
 from linit.model.service import Command, Plan, Service
+from linit.plan import codec as plan_codec
 from linit.record import codec, ring
 from linit.record.recorder import Recorder
 from linit.record.recording import Entry, Recording, RecordingError, Start, load, save
@@ -86,6 +88,18 @@ def test_a_recording_has_its_events_and_its_plan(tmp_path: Path) -> None:
     found = load(recorded(tmp_path, some(3)))
     assert [(entry.event, entry.at_s) for entry in found.entries] == list(some(3))
     assert (found.plan, found.fault) == (PLAN, "")
+
+
+def test_a_recording_of_another_linit_is_told_without_advice_that_would_not_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an update of linit; `linitctl compile` makes another plan, not that of the boot that was."""
+    path = recorded(tmp_path, some(3))
+    monkeypatch.setattr(plan_codec, "LAYOUT", "another")
+    with pytest.raises(RecordingError) as found:
+        load(path)
+    words = f"{path}: made by linit {VERSION}: the plan was made by another linit ('its fields')"
+    assert str(found.value) == words
 
 
 def test_a_plan_that_was_loaded_later_is_read_with_its_event(tmp_path: Path) -> None:
