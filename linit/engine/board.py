@@ -11,13 +11,13 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from linit.engine.edges import CHANGES, HOSTILE, NOTHING, PROVISION, VITAL, Kinds, Supply, holds, share, supply, waits
+from linit.engine.edges import CHANGES, NOTHING, PROVISION, VITAL, Kinds, Supply, holds, share, supply, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import NEXT, Step
-from linit.engine.unit import StopPhase, Unit
+from linit.engine.unit import Neighbours, StopPhase, Unit
 from linit.model.reason import Reason
-from linit.model.service import CONFLICTS, PROVIDED_BY, VIRTUAL, Dependency, Service
+from linit.model.service import CONFLICTS, PROVIDED_BY, VIRTUAL, Dependency, EdgeKind, Service
 from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, UnitState
 
 TO_BE_UP: Final = Desired.UP  # named once: looked up with every event
@@ -57,8 +57,8 @@ class Board:
         self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
         self.rewired = True
         for unit in self.units.values():
-            unit.owners.clear()
-            unit.others.clear()
+            unit.owners = None
+            unit.others = None
         self._recount()
 
     def swap(self, unit: Unit, service: Service) -> None:
@@ -109,8 +109,8 @@ class Board:
         owners = (owner for owner, _ in self.links.dependents(unit.name))
         for name in (unit.name, *names, *owners):
             if name in self.units:
-                self.units[name].owners.clear()
-                self.units[name].others.clear()
+                self.units[name].owners = None
+                self.units[name].others = None
 
     def take_terminal(self, unit: Unit) -> None:
         """From now until its start is over `unit` has its terminal to itself, if it has one and that is free."""
@@ -193,7 +193,7 @@ class Board:
 
     def _tell_of_rest(self, unit: Unit, before: UnitState, after: UnitState) -> None:
         """Those that need it may be down, or failed, because of it: they say so."""
-        for dependent in self._owners(unit, VITAL):
+        for dependent in self._owners_by(unit, VITAL):
             if dependent.service.kind is VIRTUAL:  # one of perhaps hundreds says why it is down
                 may_follow = dependent.reason.of == unit.name or FAILED in (before, after)
             else:
@@ -252,23 +252,31 @@ class Board:
         """Change a unit's view, and by it its neighbours' counts."""
         change = CHANGES[unit.state, unit.goal, unit.hope, state, goal, hope]
         unit.state, unit.goal, unit.hope = state, goal, hope
-        for kinds, blocked, doomed, waiting in change.owners:
-            dependents = unit.owners.get(kinds)
-            for dependent in self._owners(unit, kinds) if dependents is None else dependents:
-                dependent.unmet += waiting
-                if blocked or doomed:
-                    self._tell_dependent(dependent, blocked, doomed)
-                elif not dependent.unmet:
-                    self.act(dependent)
+        if change.owners:
+            for kind, dependents in self._owners(unit) if unit.owners is None else unit.owners:
+                difference = change.owners.get(kind)
+                if difference is not None:
+                    self._tell_dependents(dependents, *difference)
         if change.mirrors is not None:
-            for virtual in self._owners(unit, PROVISION):
+            for virtual in self._owners_by(unit, PROVISION):
                 self._tell_virtual(virtual, change.mirrors)
-        for kinds, held in change.others:
-            others = unit.others.get(kinds)
-            for on in self._others(unit, kinds) if others is None else others:
-                on.holders += held
-                if not on.holders:
-                    self.act(on)
+        if change.others:
+            for kind, others in self._others(unit) if unit.others is None else unit.others:
+                held = change.others.get(kind)
+                if held is None:
+                    continue
+                for on in others:
+                    on.holders += held
+                    if not on.holders:
+                        self.act(on)
+
+    def _tell_dependents(self, dependents: Iterable[Unit], blocked: int, doomed: int, waiting: int) -> None:
+        for dependent in dependents:
+            dependent.unmet += waiting
+            if blocked or doomed:
+                self._tell_dependent(dependent, blocked, doomed)
+            elif not dependent.unmet:
+                self.act(dependent)
 
     def _tell_dependent(self, dependent: Unit, blocked: int, doomed: int) -> None:
         was_blocked, was_doomed = dependent.blockers, dependent.doomed
@@ -286,25 +294,30 @@ class Board:
         virtual.ready += ready
         self.look(virtual)
 
-    def _owners(self, unit: Unit, kinds: Kinds) -> tuple[Unit, ...]:
-        """Who depends on `unit` by an edge of such a kind; by a conflict, both ends do. Kept until an edge changes."""
-        found = unit.owners.get(kinds)
-        if found is None:
-            units, edges = self.units, self.links.dependents(unit.name)
-            found = tuple([units[owner] for owner, edge in edges if edge.kind in kinds]) if edges else ()
-            if CONFLICTS in kinds:
-                found += self._others(unit, HOSTILE)
-            unit.owners[kinds] = found
-        return found
+    def _owners(self, unit: Unit) -> Neighbours:
+        """Who depends on `unit`; by a conflict, both ends do. Kept until an edge changes."""
+        found: dict[EdgeKind, list[Unit]] = {}
+        for owner, edge in self.links.dependents(unit.name):
+            found.setdefault(edge.kind, []).append(self.units[owner])
+        for edge in self.links.dependencies(unit.name):
+            if edge.kind is CONFLICTS and edge.on in self.units:
+                found.setdefault(CONFLICTS, []).append(self.units[edge.on])
+        unit.owners = tuple(found.items())
+        return unit.owners
 
-    def _others(self, unit: Unit, kinds: Kinds) -> tuple[Unit, ...]:
-        """What `unit` depends on by such an edge. Kept as well."""
-        found = unit.others.get(kinds)
-        if found is None:
-            units, edges = self.units, self.links.dependencies(unit.name)
-            found = tuple([units[edge.on] for edge in edges if edge.kind in kinds and edge.on in units])
-            unit.others[kinds] = found
-        return found
+    def _others(self, unit: Unit) -> Neighbours:
+        """What `unit` depends on. Kept as well."""
+        found: dict[EdgeKind, list[Unit]] = {}
+        for edge in self.links.dependencies(unit.name):
+            if edge.on in self.units:
+                found.setdefault(edge.kind, []).append(self.units[edge.on])
+        unit.others = tuple(found.items())
+        return unit.others
+
+    def _owners_by(self, unit: Unit, kinds: Kinds) -> list[Unit]:
+        """Who depends on `unit` by such an edge."""
+        owners = self._owners(unit) if unit.owners is None else unit.owners
+        return [each for kind, dependents in owners if kind in kinds for each in dependents]
 
     def _join(self, unit: Unit, edge: Dependency, sign: int) -> None:
         """Add (or, with -1, take back) all that one edge contributes to its two ends."""

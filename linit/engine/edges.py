@@ -9,6 +9,7 @@ table behind this.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from linit.model.service import BIND, CONFLICTS, NEED, PROVIDED_BY, EdgeKind
@@ -22,7 +23,6 @@ PRESENT: Final = frozenset({STARTING, UP, STOPPING, BACKOFF})
 RUNNING: Final = frozenset({STARTING, UP, STOPPING})
 SHAKEN: Final = frozenset({BACKOFF, STOPPING})
 
-HOSTILE: Final = frozenset({CONFLICTS})
 PROVISION: Final = frozenset({PROVIDED_BY})
 VITAL: Final = frozenset({NEED, BIND, PROVIDED_BY})  # without the other end of such an edge its owner cannot be up
 
@@ -90,17 +90,16 @@ Kinds = frozenset[EdgeKind]
 
 @value
 class Change:
-    """What another view of a unit changes for its neighbours, by the kinds of edges; those without a change are left
-    out.
+    """What another view of a unit changes for its neighbours, by the kind of edge; kinds without a change are left out.
 
-    `owners`: kinds, and what is added to `blockers`, `doomed` and `unmet` of each that depends on it by these (by a
-    conflict: of either end); `mirrors`: to the counts of a virtual name that it provides, if anything; `others`:
-    kinds, and what is added to `holders` of each that it depends on by these.
+    `owners`: what is added to `blockers`, `doomed` and `unmet` of those that depend on it (by a conflict: of either
+    end); `mirrors`: to the counts of a virtual name that it provides, if anything; `others`: to the `holders` of what
+    it depends on.
     """
 
-    owners: tuple[tuple[Kinds, int, int, int], ...]
+    owners: Mapping[EdgeKind, tuple[int, int, int]]
     mirrors: Supply | None
-    others: tuple[tuple[Kinds, int], ...]
+    others: Mapping[EdgeKind, int]
 
 
 def share(kind: EdgeKind, on: View) -> Share:
@@ -119,28 +118,18 @@ class Changes(dict[tuple[UnitState, bool, bool, UnitState, bool, bool], Change])
     def __missing__(self, views: tuple[UnitState, bool, bool, UnitState, bool, bool]) -> Change:
         """Compare `views[:3]` with `views[3:]`."""
         before, after = views[:3], views[3:]
-        owners: dict[Share, Kinds] = {}
-        others: dict[int, Kinds] = {}
+        owners: dict[EdgeKind, tuple[int, int, int]] = {}
+        others: dict[EdgeKind, int] = {}
         for kind in EdgeKind:
-            difference = Share(*(new - old for new, old in zip(share(kind, after), share(kind, before), strict=True)))
-            if any(difference):
-                owners[difference] = owners.get(difference, frozenset()) | {kind}
+            old, new = share(kind, before), share(kind, after)
+            if new != old:
+                owners[kind] = (new.blockers - old.blockers, new.doomed - old.doomed, new.unmet - old.unmet)
             held = holds(kind, after) - holds(kind, before)
             if held:
-                others[held] = others.get(held, frozenset()) | {kind}
+                others[kind] = held
         mirrors = Supply(*(new - old for new, old in zip(supply(after), supply(before), strict=True)))
-        self[views] = Change(
-            tuple((_same(kinds), *difference) for difference, kinds in owners.items()),
-            mirrors if any(mirrors) else None,
-            tuple((_same(kinds), held) for held, kinds in others.items()),
-        )
+        self[views] = Change(owners, mirrors if any(mirrors) else None, others)
         return self[views]
 
 
 CHANGES: Final = Changes()
-_KINDS: Final[dict[Kinds, Kinds]] = {}
-
-
-def _same(kinds: Kinds) -> Kinds:
-    """One object for each set: a look-up with it need not compare."""
-    return _KINDS.setdefault(kinds, kinds)

@@ -6,10 +6,10 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
-from linit.engine.edges import Kinds, View
+from linit.engine.edges import View
 from linit.engine.respawn import Budget, Verdict
 from linit.model.reason import Cause, Reason
-from linit.model.service import Service
+from linit.model.service import EdgeKind, Service
 from linit.model.state import DOWN, Desired, Role, UnitState
 
 NEVER_WANTED: Final = Reason(Cause.NEVER_WANTED)
@@ -75,8 +75,8 @@ class Unit:
     verdict: Verdict | None = None  # what follows once the remains of a failed start or exit are gone
     budget: Budget = field(default_factory=Budget)
     listed: bool = False  # the board lets it act soon
-    owners: dict[Kinds, tuple[Unit, ...]] = field(default_factory=dict)  # who depends on it, by kinds of edges, ...
-    others: dict[Kinds, tuple[Unit, ...]] = field(default_factory=dict)  # ... and on whom it does, as far as was asked
+    owners: Neighbours | None = None  # who depends on it, ...
+    others: Neighbours | None = None  # ... and on whom it does; None: not asked yet
 
     @property
     def view(self) -> View:
@@ -87,3 +87,6 @@ class Unit:
     def is_enabled(self) -> bool:
         """Is it in a runlevel?"""
         return bool(self.service.runlevels)
+
+
+Neighbours = tuple[tuple[EdgeKind, list[Unit]], ...]  # by the kind of the edges
