@@ -25,10 +25,10 @@ from linit.control.watch import PortWatch, SocketWatch
 from linit.engine.effects import BootFinished, Effect, Told, Transition
 from linit.model.paths import Paths
 
-CLIENTS_MAX: Final = 64
+CLIENTS_MAX: Final = 128
 CLIENTS_RESERVED: Final = 8  # more, for those who may write: an operator gets in whatever others do
 CLIENTS_PER_USER_MAX: Final = 32  # of one user who may not write
-BACKLOG: Final = 64
+BACKLOG: Final = 128
 ACCEPTS_AT_ONCE: Final = 16
 
 

@@ -7,18 +7,22 @@ of what an owner hears is fixed: first that the program executes (or cannot), th
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from linit.runtime import sessions
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Loop
 from linit.runtime.reap import Signals, reap_all
 from linit.runtime.spawn import GATE_MAX_BYTES, Launch, fork_exec
+from linit.runtime.turn import Turn
+
+REAPED_AT_ONCE: Final = 16
 
 
 class Owner(Protocol):
@@ -61,9 +65,10 @@ class Processes:
         self.orphans_reaped = 0
         self._loop = loop
         self._signals = signals
+        self._reaping, self._beginning = Turn(loop), Turn(loop)
         self._children: dict[int, _Child] = {}
         self._after_reap: list[Callable[[], None]] = []
-        signals.on(signal.SIGCHLD, self.reap)
+        signals.on(signal.SIGCHLD, self._reap_in_turns)
 
     def start(self, launch: Launch, owner: Owner) -> int:
         """Run a program; its pid, or 0 if there is no process to be had, which `owner.failed` was told then."""
@@ -77,7 +82,7 @@ class Processes:
             owner.failed(0, f"fork: {errno_words(error.errno or 0)}")
             return 0
         self._children[pid] = _Child(owner, gate)
-        self._loop.add_reader(gate, self._read_gate, pid)
+        self._loop.add_reader(gate, self._gate_readable, pid)
         return pid
 
     def adopt(self, pid: int, guardian: Guardian) -> bool:
@@ -113,14 +118,28 @@ class Processes:
 
     def reap(self) -> None:
         """Collect every child that has ended."""
-        # All are collected before any is told of: who looks what is left of a service finds no zombies of ours.
-        for pid, status in list(reap_all()):
-            try:
-                self._ended(pid, status)
-            except Exception as bug:  # the statuses that follow are read and would be lost
-                self.confess(f"the end of pid {pid}, wait status {status}", bug)
+        self._reap(lambda: False)
+
+    def _reap_in_turns(self) -> None:
+        """What is too much for one turn of the loop remains a zombie until the next, so that nobody gets its pid."""
+        if not self._reap(self._reaping.is_over):
+            self._loop.call_soon(self._reap_in_turns)
+
+    def _reap(self, is_over: Callable[[], bool]) -> bool:
+        """Collect children; were those all that have ended?"""
+        is_all = False
+        while not is_all and not is_over():
+            # Some are collected before any is told of: who looks what is left of a service finds few zombies of ours.
+            ended = list(itertools.islice(reap_all(), REAPED_AT_ONCE))
+            is_all = len(ended) < REAPED_AT_ONCE
+            for pid, status in ended:
+                try:
+                    self._ended(pid, status)
+                except Exception as bug:  # the statuses that follow are read and would be lost
+                    self.confess(f"the end of pid {pid}, wait status {status}", bug)
         for callback in self._after_reap:
             callback()
+        return is_all
 
     def _ended(self, pid: int, status: int) -> None:
         child = self._children.get(pid)
@@ -152,6 +171,10 @@ class Processes:
         if child.pidfd >= 0:
             self._loop.remove_reader(child.pidfd)
             os.close(child.pidfd)
+
+    def _gate_readable(self, pid: int) -> None:
+        if not self._beginning.is_over():  # or the loop says so again in its next turn
+            self._read_gate(pid)
 
     def _read_gate(self, pid: int) -> None:
         """The gate is readable, or its process dead: closed by execve(2), or the text of the step that failed."""
