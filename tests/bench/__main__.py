@@ -1,7 +1,7 @@
 """Prints linit's figures: `tests/bench/run`, or `python -m tests.bench` with linit on the path.
 
 --sizes N...   how many definitions (100 1000 10000)
---only WORD... these subjects only: compile, engine, boot, order, memory, edges, logs
+--only WORD... these subjects only: compile, engine, boot, order, memory, edges, logs, ctl, control, scale
 --json         for programs
 """
 
@@ -16,10 +16,11 @@ from typing import Final
 from linit.engine import effects
 from linit.planning import world
 from linit.planning.durations import Durations
-from tests.bench import compiling, driving, growth, logs, memory, order
+from tests.bench import asking, commands, compiling, driving, growth, logs, memory, order, scale
 from tests.bench.figures import Figure, as_json, table
 
 SIZES: Final = (100, 1_000, 10_000)
+PROCESSES_MAX: Final = 5_000  # more services than that have no processes here
 
 
 def of_compile(sizes: Sequence[int]) -> Iterator[Figure]:
@@ -62,6 +63,21 @@ def of_edges(sizes: Sequence[int]) -> Iterator[Figure]:
     yield from growth.measure(max(sizes))
 
 
+def of_ctl(sizes: Sequence[int]) -> Iterator[Figure]:
+    """The smallest size: what a machine has."""
+    yield from commands.measure(min(sizes))
+
+
+def of_control(sizes: Sequence[int]) -> Iterator[Figure]:
+    """The largest size that is one of real processes."""
+    yield from asking.measure(max((size for size in sizes if size <= PROCESSES_MAX), default=PROCESSES_MAX))
+
+
+def of_scale(sizes: Sequence[int]) -> Iterator[Figure]:
+    """All sizes that are of real processes."""
+    yield from scale.measure([size for size in sizes if size <= PROCESSES_MAX])
+
+
 def of_logs(_sizes: Sequence[int]) -> Iterator[Figure]:
     """Sizes of its own: lines."""
     yield from logs.measure()
@@ -75,6 +91,9 @@ SUBJECTS: Final[dict[str, Callable[[Sequence[int]], Iterable[Figure]]]] = {
     "memory": of_memory,
     "edges": of_edges,
     "logs": of_logs,
+    "ctl": of_ctl,
+    "control": of_control,
+    "scale": of_scale,
 }
 
 

@@ -56,7 +56,7 @@ def find(peer: Peer, folder: Path) -> Found | str:
     """The program, fetched if need be; else why it cannot be had."""
     if path := shutil.which(peer.program):
         return _checked(peer, Found(path))
-    problem = _fetch(peer.package, folder)
+    problem = fetch(peer.package, folder)
     if problem:
         return problem
     paths = [path for path in folder.rglob(peer.program) if path.is_file() and os.access(path, os.X_OK)]
@@ -74,7 +74,7 @@ def _checked(peer: Peer, found: Found) -> Found | str:
     return found
 
 
-def _fetch(package: str, folder: Path) -> str:
+def fetch(package: str, folder: Path) -> str:
     """Unpack a package and the libraries that it names; what went wrong, or ""."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
