@@ -95,7 +95,9 @@ class Cgroups:
         self._weights = dict(weights)
         if self._weights and self.are_there():
             self._make_folder()
-            self._weights = self._weights if self._control("+cpu") else {}
+            if not self._control("+cpu"):
+                self._control("-cpu")  # as far as it came
+                self._weights = {}
 
     def weigh_as_all(self, name: str) -> None:
         """A service shall have no other share of the processors than all have."""
@@ -119,12 +121,12 @@ class Cgroups:
     def _control(self, word: str) -> bool:
         """Enable a controller from above, disable it from below; was that possible?"""
         paths = (self._root, self._folder) if word[0] == "+" else (self._folder, self._root)
-        try:
-            for path in paths:
+        done = 0
+        for path in paths:
+            with contextlib.suppress(OSError):
                 kernel_files.write(f"{path}/cgroup.subtree_control", word)
-        except OSError:
-            return False
-        return True
+                done += 1
+        return done == len(paths)
 
     def is_populated(self, folder: str) -> bool:
         """Is a live process in the cgroup or below it? A zombie is none."""

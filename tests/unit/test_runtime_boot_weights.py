@@ -154,6 +154,14 @@ def test_without_cgroups_or_a_controller_all_have_the_same_share(tmp_path: Path,
     assert not (booting.root / "linit/db/cpu.weight").exists()
 
 
+def test_a_controller_that_can_be_enabled_only_half_way_is_given_back(tmp_path: Path) -> None:
+    """Else all services together would weigh as much as one process outside."""
+    booting = Booting(tmp_path, service("db", Kind.PROCESS))
+    (booting.root / "linit/cgroup.subtree_control").unlink()
+    BootWeights(booting.path, booting.cgroups, Engine(booting.plan), booting.loop, booting.processes)
+    assert (booting.root / "cgroup.subtree_control").read_text() == "-cpu"
+
+
 def test_a_child_keeps_what_the_starts_took(tmp_path: Path) -> None:
     booting = Booting(tmp_path, service("disk"), service("web", after="disk"), service("alone"))
     booting.end({"disk": (1_000_000, 0), "web": (1_000_000, 0), "alone": (4_000_000, 0)})
