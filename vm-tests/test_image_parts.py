@@ -20,7 +20,7 @@ from panux.image.fingerprint import fingerprint
 from panux.image.guest_python import closure, compile_file
 from panux.image.guest_reduction import reduced
 from panux.image.initramfs import Entry, pack
-from panux.image.kernel import load_order, module_information
+from panux.image.kernel import load_order, module_information, unsigned
 from panux.image.owners import Owners, load_owners
 from panux.image.package_files import keeps_file
 from panux.image.progress import Progress
@@ -88,6 +88,13 @@ def test_module_information_is_read_from_the_file() -> None:
     assert module_information(module) == {
         "alias": ["virtio:d00000001v*", "x"], "depends": ["net_failover"], "name": ["virtio_net"],
     }  # fmt: skip
+
+
+def test_a_modules_signature_is_taken_off_and_nothing_else() -> None:
+    """Twelve bytes before the mark say how long it is, the last four of them, the highest byte first."""
+    plain = b"\x7fELF...\0name=virtio_net\0"
+    signed = plain + b"signature" + bytes(8) + b"\0\0\0\x09" + b"~Module signature appended~\n"
+    assert (unsigned(signed), unsigned(plain)) == (plain, plain)
 
 
 def test_needed_libraries_are_those_that_the_dynamic_linker_would_load() -> None:

@@ -22,6 +22,8 @@ PAYLOAD_OFFSET: Final = 0x248
 SECTOR_BYTES: Final = 512
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 XZ_MAGIC: Final = b"\xfd7zXZ\0"
+SIGNED: Final = b"~Module signature appended~\n"
+SIGNATURE: Final = struct.Struct(">8xI")
 
 
 def unpack_kernel(packed: Path, target: Path) -> None:
@@ -62,7 +64,7 @@ def module_name(file: Path) -> str:
 def keep_modules(release: Path, wanted: Iterable[str] = tuple(KERNEL_MODULES)) -> None:
     """Leaves in the directory `release` (usr/lib/modules/VERSION) only the wanted modules and what they depend on.
 
-    They are stored unpacked, since unpacking costs boot time, with the `modules.dep` and `modules.alias` that modprobe
+    They are stored unpacked and unsigned, since either costs boot time, with the `modules.dep` and `modules.alias` that modprobe
     reads. Raises BuildError for a module that the kernel package does not have.
     """
     packed = {module_name(file): file for file in release.rglob("*.ko*")}
@@ -76,7 +78,7 @@ def keep_modules(release: Path, wanted: Iterable[str] = tuple(KERNEL_MODULES)) -
         if name not in packed:
             raise BuildError(f"{release}: the kernel package has no module {name}")
         data = lzma.decompress(packed[name].read_bytes()) if packed[name].suffix == ".xz" else packed[name].read_bytes()
-        packed[name].with_name(packed[name].name.removesuffix(".xz")).write_bytes(data)
+        packed[name].with_name(packed[name].name.removesuffix(".xz")).write_bytes(unsigned(data))
         information = module_information(data)
         dependencies[name] = [needed.replace("-", "_") for needed in information["depends"][0].split(",") if needed]
         aliases += [f"alias {alias} {name}\n" for alias in information.get("alias", [])]
@@ -97,6 +99,19 @@ def keep_modules(release: Path, wanted: Iterable[str] = tuple(KERNEL_MODULES)) -
     for directory in sorted((path for path in release.rglob("*") if path.is_dir()), reverse=True):
         if not any(directory.iterdir()):
             directory.rmdir()
+
+
+def unsigned(module: bytes) -> bytes:
+    """A module without the signature at its end, which the kernel would verify for 50 million instructions each time.
+
+    What enters the image was verified when it was built, and the kernel itself, started by QEMU, by nobody. Layout:
+    struct module_signature in the kernel's include/linux/module_signature.h.
+    """
+    if not module.endswith(SIGNED):
+        return module
+    end = len(module) - len(SIGNED) - SIGNATURE.size
+    signature_bytes: int = SIGNATURE.unpack_from(module, end)[-1]
+    return module[: end - signature_bytes]
 
 
 def load_order(names: Iterable[str], dependencies: dict[str, list[str]]) -> list[str]:
