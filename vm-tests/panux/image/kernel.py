@@ -64,8 +64,8 @@ def module_name(file: Path) -> str:
 def keep_modules(release: Path, wanted: Iterable[str] = tuple(KERNEL_MODULES)) -> None:
     """Leaves in the directory `release` (usr/lib/modules/VERSION) only the wanted modules and what they depend on.
 
-    They are stored unpacked and unsigned, since either costs boot time, with the `modules.dep` and `modules.alias` that modprobe
-    reads. Raises BuildError for a module that the kernel package does not have.
+    They are stored unpacked and unsigned, since either costs boot time, with the `modules.dep` and `modules.alias` that
+    modprobe reads. Raises BuildError for a module that the kernel package does not have.
     """
     packed = {module_name(file): file for file in release.rglob("*.ko*")}
     todo = [name.replace("-", "_") for name in wanted]
