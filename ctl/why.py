@@ -28,6 +28,7 @@ SHOWN_LINES: Final = 5
 READ_LINES: Final = 200  # first; more when the run began before them
 READ_GROWTH: Final = 16
 EARLY_S: Final = 0.01  # two clocks are read one after the other
+EXACT_S: Final = 60.0  # much happens in the first minute of a boot
 SETTLE_S: Final = 1.0  # a line gets its time when the log process reads it, which may be after the end of its writer
 OWN: Final = b"linit: "
 START: Final = b"linit: starting"
@@ -85,7 +86,9 @@ def show(session: Session, result: dict[str, Any], read: Reader | None) -> int:
         session.print_json({**result, "output": as_json(output)})
         return OK
     if "at_s" in result:
-        session.print(f"As of {clock(result['wall_s'])}, {age(result['at_s'])} after the beginning:")
+        at_s = result["at_s"]
+        after = f"{at_s:.2f} s" if at_s < EXACT_S else age(at_s)
+        session.print(f"As of {clock(result['wall_s'])}, {after} after the beginning:")
     session.print(" ".join(sentences(result)))
     session.print(*tree(session, result["chain"]))
     if output is not None:

@@ -62,10 +62,10 @@ class Machine:
         self.world.tell(events.Request(99, verb, names, by, caller=caller))
         return self
 
-    def told(self, name: str, *lines: bytes, read: why.Reader | None = None) -> str:
-        """The output of `linitctl why NAME`, with the folder's name left out."""
+    def told(self, name: str, *lines: bytes, read: why.Reader | None = None, **more: float) -> str:
+        """The output of `linitctl why NAME`, with the folder's name left out. `more`: what the answer has besides."""
         world = self.world
-        answer = {**explain.account(world.engine, name, world.now_s), "wall_s": NOON_S + world.now_s - BOOT_S}
+        answer = {**explain.account(world.engine, name, world.now_s), "wall_s": NOON_S + world.now_s - BOOT_S, **more}
         out = io.StringIO()
         session = Session(Namespace(user="", socket="/nobody", json=False, color="never"), out, out)
         why.show(session, answer, read or (lambda name, since_s, until_s: written(name, *lines)))
@@ -120,6 +120,12 @@ def test_what_is_up_is_not_explained_by_what_the_runlevel_still_waits_for(folder
         "web         up       wanted by runlevel default (runlevels/default/web)\n"
         "└─ default  waiting  asked for by the kernel command line\n"
     )
+
+
+@pytest.mark.parametrize(("at_s", "words"), [(0.234, "0.23 s"), (59.0, "59.00 s"), (75.0, "1 min 15 s")])
+def test_another_time_is_told_as_exactly_as_a_boot_needs_it(folder: Path, at_s: float, words: str) -> None:
+    first = booted(folder, {"web": RUN}, "web").at(30).told("web", at_s=at_s).splitlines()[0]
+    assert first.endswith(f":30, {words} after the beginning:")
 
 
 def test_up_because_a_person_asked(folder: Path) -> None:
