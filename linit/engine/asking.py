@@ -165,10 +165,22 @@ class Asking:
     def _start(self, request: events.Request) -> None:
         wish = Reason(Cause.REQUESTED, self._board.now_s, by=request.by)
         self._desires.want_all(request.names, wish, Verb.START)
+        self._begin_anew(request)
         for name in request.names:
             if self._board.units[name].service.kind is Kind.RUNLEVEL and not self._course.runlevel:
                 self._course.runlevel = self._course.booting = name
         self.open(request, request.verb, dict.fromkeys(request.names, Verb.START))
+
+    def _begin_anew(self, request: events.Request) -> None:
+        """What is between two respawns does not wait for the next one, and has the limit and the delay of a first one
+        again, as what rests has: whoever asks has changed something. The script of a service, which may respawn itself,
+        has not."""
+        for name in request.names if not request.caller else ():
+            unit = self._board.units[name]
+            if unit.state is UnitState.BACKOFF and unit.service.kind is not Kind.VIRTUAL:
+                unit.budget, unit.restarts = Budget(), 0
+                if request.verb is Verb.START and unit.goal:
+                    self._lifecycle.respawn_now(unit)
 
     def _stop(self, request: events.Request) -> None:
         if not request.cascade:
@@ -191,6 +203,7 @@ class Asking:
                 self._board.emit(refusal(request.id, (name,), text))
                 return
         wish = Reason(Cause.RESTARTED, self._board.now_s, by=request.by)
+        self._begin_anew(request)
         self._desires.want_all(request.names, wish, Verb.RESTART)
         for name in self._desires.with_providers(request.names):
             unit = self._board.units[name]

@@ -207,6 +207,12 @@ class Lifecycle:
         has_failed = unit.desired is Desired.UP and is_failure(unit, reason)
         self.board.move(unit, Step.GAVE_UP if has_failed else Step.UNWANTED, reason)
 
+    def respawn_now(self, unit: Unit) -> None:
+        """Somebody does not want to wait for the end of its backoff."""
+        self.board.emit(DisarmTimer(unit.name, TimerKind.RESPAWN))
+        unit.deadline_s = None
+        self._want(unit)
+
     # -- what processes do ---------------------------------------------------------------------------------------
 
     def on_readiness_failed(self, unit: Unit, event: events.ReadinessFailed) -> None:

@@ -134,6 +134,8 @@ class Seen:
             if event.verb is Verb.RESET:
                 self.respawned_at_s.pop(name, None)
                 self.activated_at_s.pop(name, None)
+            if event.verb in (Verb.START, Verb.RESTART) and not event.caller:
+                self.respawned_at_s.pop(name, None)  # who asks has it begin anew
             if event.verb in (Verb.NEED, Verb.WANT):
                 self.edges.add((event.caller, name))
 

@@ -78,6 +78,24 @@ def test_what_is_a_success_of_a_service_is_none_of_its_commands() -> None:
     assert (machine.state("db"), reason(machine, "db")) == (FAILED, "its pre command exited with status 3")
 
 
+# -- between two respawns -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("verb", "caller", "delay"), [
+    (Verb.START, "", "1 s"), (Verb.RESTART, "", "1 s"), (Verb.START, "web", "4 s"),
+])  # fmt: skip
+def test_who_asks_for_what_is_between_two_respawns_has_it_begin_anew(verb: Verb, caller: str, delay: str) -> None:
+    """At once, and with a fresh budget: DESIGN.md, section 3. Not if the script of a service asks for it."""
+    machine = world({"db": Behaviour(status=256)}, db={"kind": "oneshot", "restart": "on_failure"}, web={})
+    started(machine, "web")
+    machine.request(Verb.START, "db")
+    machine.run(until_s=machine.now_s + 5.0)
+    assert (machine.state("db"), reason(machine, "db")) == (BACKOFF, "exited with status 1; starts again after 4 s")
+    machine.request(verb, "db", caller=caller)
+    machine.run(until_s=machine.now_s + 0.2)
+    assert reason(machine, "db") == f"exited with status 1; starts again after {delay}"
+
+
 # -- daemons in the background -----------------------------------------------------------------------------------
 
 
