@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from linitctl import table
 from linitctl.failure import DENIED, OK, Failure
-from linitctl.logfiles import Folders
-from linitctl.logs import Printer, check, tail
 from linitctl.session import Command
 from linitctl.style import COLOUR_OF_STATE, age, clock
 
@@ -93,6 +91,8 @@ def show(session: Session, result: dict[str, Any], read: Reader | None) -> int:
     session.print(*tree(session, result["chain"]))
     if output is not None:
         name, lines, problem = output
+        from linitctl.logs import Printer  # only for who has failed: it imports re
+
         session.print("", problem or f"last lines of {name}:")
         Printer(session, with_names=False).lines(lines)
     return OK
@@ -261,6 +261,9 @@ def reader(session: Session) -> Reader:
     """Reads the files of the log process, as `linitctl logs` does. It raises Failure when these may not be read."""
 
     def read(name: str, since_s: float, until_s: float | None) -> list[Line]:
+        from linitctl.logfiles import Folders
+        from linitctl.logs import check
+
         paths = session.paths()
         path = Folders(paths["log"], paths["run"]).live(name)
         try:
@@ -274,6 +277,8 @@ def reader(session: Session) -> Reader:
 
 def lines_of_run(name: str, path: str, since_s: float, until_s: float | None, count: int = SHOWN_LINES) -> list[Line]:
     """The last lines that a service wrote in the run that began then; linit's own are left out."""
+    from linitctl.logs import tail
+
     since, until = stamp(since_s - EARLY_S), stamp(until_s) if until_s is not None else ""
     wanted = READ_LINES
     while True:
