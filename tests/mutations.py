@@ -130,7 +130,7 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("lifecycle.py", "reason = why_not(self.board, unit) if is_unprovided else unit.wish", "reason = unit.wish"),
     ("starting.py", "self.stop_idling(unit)  # the boot", "pass  # the boot"),
     ("obstacles.py", "if not is_hopeful and is_lost(board, edge.on):", "if False:"),
-    ("obstacles.py", "first = down or still_up", "first = still_up or down"),
+    ("obstacles.py", "if on is not None and on.state is UP:", "if False:"),
     ("obstacles.py", "if unit.hope:\n        return False", "if False:\n        return False"),
     ("board.py", "self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)", "pass"),
     ("wait_loops.py", " or on.name in hopeful", ""),
@@ -201,6 +201,7 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("explain.py", "Cause.RUNLEVEL, Cause.ACTIVATED}", "Cause.RUNLEVEL}"),
     # What is not looked at, since nothing can follow from it.
     ("board.py", "if self.goals:\n            self.goals.append(unit)", "if False:\n            pass"),
+    ("board.py", "elif not is_rest and hope >= unit.hope and goal >= unit.goal:", "elif False:"),
     ("board.py", "elif dependent.state in EXPLAINED:", "elif False:"),
     ("board.py", "elif state is WAITING and unit.unmet and unit.next_service is None:", "elif state is WAITING:"),
     ("board.py", "and (unit.ready or unit.service.kind is not VIRTUAL)", "and True"),
@@ -211,7 +212,6 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("desires.py", "board.act(unit)\n                continue", "continue"),
     ("orders.py", "if unit.deadline_s is not None:", "if unit.deadline_s is None:"),
     ("lifecycle.py", "self.board.look(unit)\n        self.board.move(unit, Step.E", "self.board.move(unit, Step.E"),
-    ("stopping.py", "self.board.look(unit)\n", "pass\n"),
 )
 
 

@@ -34,6 +34,7 @@ class Board:
         self.changed: dict[str, None] = {}  # units that moved since the requests were last looked at
         self.now_s = 0.0
         self.goals: deque[Unit] = deque()  # whose goal is to be judged
+        self.rising: deque[Unit] = deque()  # who wins hope or a goal by that, when nothing is lost any more
         self.acts: deque[Unit] = deque()  # for whom something may follow: `Unit.listed`
         self.counts = dict.fromkeys(UnitState, 0)  # units by state; virtual names do not count
         self.is_ending = False  # a shutdown is under way
@@ -87,6 +88,7 @@ class Board:
         self.mixed.discard(unit.name)
         del self.units[unit.name]
         self.goals = deque(each for each in self.goals if each is not unit)
+        self.rising = deque(each for each in self.rising if each is not unit)
         self.acts = deque(each for each in self.acts if each is not unit)
 
     def _wire(self, unit: Unit) -> None:
@@ -234,19 +236,25 @@ class Board:
         self.held -= unit.service.kind is not VIRTUAL
 
     def judge(self) -> None:
-        """Judge the goals of those that are to be looked at, and let that spread."""
-        goals = self.goals
-        while goals:
-            unit = goals.popleft()
+        """Judge the goals of those that are to be looked at, and let that spread: all that is lost, then what is won.
+
+        What is lost never lets another win, nor the reverse, so both come to an end, also in a ring of needs that old
+        and new definitions close. All in one breath, loss and gain could chase each other around it for ever.
+        """
+        while self.goals or self.rising:
+            is_rest = not self.goals
+            unit = self.rising.popleft() if is_rest else self.goals.popleft()
             hope = has_hope(unit)
             goal = hope and may_be_up(unit)
             if goal is unit.goal and hope is unit.hope:
                 self.act(unit)
-                continue
-            if not unit.listed:
-                self._list(unit)  # before those that it is a reason for
-            self._show(unit, unit.state, goal, hope)
-            self.changed[unit.name] = None
+            elif not is_rest and hope >= unit.hope and goal >= unit.goal:
+                self.rising.append(unit)
+            else:
+                if not unit.listed:
+                    self._list(unit)  # before those that it is a reason for
+                self._show(unit, unit.state, goal, hope)
+                self.changed[unit.name] = None
 
     def _show(self, unit: Unit, state: UnitState, goal: bool, hope: bool) -> None:
         """Change a unit's view, and by it its neighbours' counts."""

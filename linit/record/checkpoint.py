@@ -43,7 +43,7 @@ ENGINE_DERIVED: Final = {"plan", "locks", "_course", "_board", "_ledger"}
 ENGINE_STATELESS: Final = {
     "_waits", "_desires", "_lifecycle", "_asking", "_wedges", "_renewal", "_handlers", "_unit_handlers",
 }  # fmt: skip
-BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "goals", "acts"}
+BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "goals", "rising", "acts"}
 LEDGER_DERIVED: Final = {"_pending", "_by_service", "_reloads"}
 LOCKS_DERIVED: Final = {"_queues", "_claims"}
 LINKS_DERIVED: Final = {
@@ -73,7 +73,7 @@ def take(engine: Engine) -> bytes:
         "linit": VERSION,
         "compiled_at": engine.plan.compiled_at,
         "course": _said(engine._course, hints_of(Course)),
-        "board": _said(board, BOARD_SAVED) | {"goals": _names(board.goals), "acts": _names(board.acts)},
+        "board": _said(board, BOARD_SAVED) | _lists(board),
         "units": [_unit(unit, planned.get(unit.name)) for unit in board.units.values()],
         "order": _order(board),
         "effects": [[type(each).__name__, plain(each)] for each in board.effects],
@@ -105,8 +105,10 @@ def _service(service: Service | None, planned: Service | None) -> Any:
     return plain(service)
 
 
-def _names(units: Iterable[Unit]) -> list[str]:
-    return [unit.name for unit in units]
+def _lists(board: Board) -> dict[str, list[str]]:
+    """Who is to be judged and to act: somebody after an exception only."""
+    goals = [unit.name for unit in (*board.goals, *board.rising)]
+    return {"goals": goals, "acts": [unit.name for unit in board.acts]}
 
 
 def _order(board: Board) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from linit.engine import effects
 from linit.engine.events import Shutdown, Verb
 from linit.engine.simulator import Behaviour, Simulator
-from linit.model.state import Finish, Outcome, UnitState
+from linit.model.state import Desired, Finish, Outcome, UnitState
 from tests.simulation.graphs import plan
 from tests.simulation.playing import play
 from tests.simulation.scenario import Ask, Replace, Run, Scenario
@@ -306,6 +306,17 @@ def test_who_stops_names_what_went_down_rather_than_what_only_followed_it() -> N
     w.run()
     w.request(Verb.RESTART, "disk", only=True)
     assert (w.state("web"), reason(w, "web")) == (UnitState.STOPPING, "needs disk, which is down (test.yaml:1:1)")
+
+
+def test_what_is_lost_and_what_is_won_do_not_chase_each_other_around_a_ring_of_needs() -> None:
+    """Seed 5226: old and new definitions had closed it while half of it had hope; a plan has no such ring."""
+    ring = [f"s{number}" for number in range(8)]
+    board = world(**{name: {"need": [ring[number - 7]]} for number, name in enumerate(ring)}).engine._board
+    for number, unit in enumerate(board.units.values()):
+        unit.desired, unit.goal, unit.hope = Desired.UP, number < 4, number < 4
+    board._recount()
+    board.judge()
+    assert {(unit.goal, unit.hope) for unit in board.units.values()} == {(False, False)}
 
 
 # -- what is held up by its dependents and dies meanwhile ----------------------------------------------------------
