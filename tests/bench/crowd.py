@@ -139,12 +139,16 @@ class Boss:
         family, todo = set(), [self.pid]
         while todo:
             pid = todo.pop()
-            family.add(pid)
-            todo += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            with contextlib.suppress(FileNotFoundError):  # it has ended since
+                todo += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                family.add(pid)
         return sum(map(own_bytes, family - set(but)))
 
 
 def own_bytes(pid: int) -> int:
     """The memory that a process shares with nobody."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it has ended since
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
