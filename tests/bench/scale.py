@@ -30,7 +30,7 @@ def measure(sizes: Sequence[int], with_peers: bool = True) -> Iterator[Figure]:
     """Of linit at each size; of the others at those that they are asked for."""
     folder = Path(tempfile.mkdtemp(prefix="linit-bench-"))
     try:
-        others = _fetched(folder / "peers") if with_peers else []
+        others = _fetched(folder / "peers") if with_peers and min(sizes) <= PEERS_MAX else []
         for size in sizes:
             for number, (boss, environment) in enumerate([(LINIT, LINIT.environment(folder)), *others]):
                 if boss is LINIT or size <= PEERS_MAX:
