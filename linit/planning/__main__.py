@@ -24,7 +24,7 @@ from linit.planning import boot_plan, conditions, dry_run, durations, measured, 
 from linit.planning.durations import ASSUMED_S, Durations, DurationsError
 from linit.planning.impact import Booted
 from linit.planning.world import UnknownName
-from linit.record import checkpoint
+from linit.record import restoring
 
 OK: Final = 0
 FAILED: Final = 1
@@ -153,8 +153,8 @@ def _dry_run(options: argparse.Namespace) -> int:
     plan = _plan_of(place, options.compiled_at)
     try:
         with open(options.state, "rb") as file:
-            engine = checkpoint.restore(with_a_runlevel(plan) if options.user else plan, file.read())
-    except (OSError, checkpoint.CheckpointError) as error:
+            engine = restoring.restore(with_a_runlevel(plan) if options.user else plan, file.read())
+    except (OSError, restoring.CheckpointError) as error:
         raise CannotTell(f"the state of linit cannot be read: {error}") from error
     request = (Verb(options.verb), tuple(options.names))
     cascade = not options.no_cascade

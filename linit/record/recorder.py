@@ -18,7 +18,6 @@ from linit.engine.engine import Engine
 from linit.engine.events import Event
 from linit.model.service import Plan
 from linit.plan import codec as plan_codec
-from linit.record import checkpoint
 from linit.record.codec import pack_event, pack_row
 
 MAGIC: Final = "linit-recording"
@@ -166,6 +165,8 @@ class Recorder:
             self._append("record", pack_row([LOST, at_s, lost]))
         self._append("plan", self._engine.plan)
         if has_state:
+            from linit.record import checkpoint  # never in the boot
+
             self._append("state", checkpoint.take(self._engine))
 
     def _drop_waiting(self, at_s: float) -> None:

@@ -18,7 +18,7 @@ from linit.engine.engine import Engine
 from linit.engine.events import Event
 from linit.model.service import Plan
 from linit.plan import codec as plan_codec
-from linit.record import checkpoint, codec
+from linit.record import codec, reading, restoring
 from linit.record.recorder import BEGIN, CLOCK, CPU, FORMAT_VERSION, LOAD, LOST, MAGIC, MARK, PLAN, STATE, Mark
 from linit.record.ring import checksum, frame
 
@@ -69,8 +69,8 @@ class Start:
         if self.state is None:
             return Engine(self.plan)
         try:
-            return checkpoint.restore(self.plan, self.state)
-        except checkpoint.CheckpointError as error:
+            return restoring.restore(self.plan, self.state)
+        except restoring.CheckpointError as error:
             raise RecordingError(str(error)) from error
 
 
@@ -227,7 +227,7 @@ class _Reader:
                         continue  # told again after a log process was killed
                     self._follow(number + index)
                 self._row(row)
-        except (codec.CodecError, plan_codec.PlanError, ValueError, LookupError, TypeError, zlib.error) as error:
+        except (reading.CodecError, plan_codec.PlanError, ValueError, LookupError, TypeError, zlib.error) as error:
             made = f"made by linit {recording.version}: " if recording.version else ""
             words = str(error).removesuffix(f": {plan_codec.ADVICE}")  # that mends no recording
             self._lose(f"{made}{words}")
@@ -267,10 +267,10 @@ class _Reader:
             case [str(), float(at_s), *_]:
                 if self._is_lost:
                     return self._lose("a segment does not say how it begins")
-                recording.entries.append(Entry(at_s, codec.event_of(row, self._plan)))
+                recording.entries.append(Entry(at_s, reading.event_of(row, self._plan)))
                 self._events += 1
             case _:
-                raise codec.CodecError(f"{row!r} is no row of a recording")
+                raise reading.CodecError(f"{row!r} is no row of a recording")
         return None
 
     def _take_figures(self, kind: str, at_s: float, figures: list[Any]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from linit.model.service import Execution
-from linit.runtime import accounts, environment_files, kernel_files, limits
+from linit.runtime import accounts, kernel_files, limits
 from linit.runtime.failure import StepFailed, errno_words, error_words
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
     """
     if confining(launch.execution):
         # Here, not in the child: the next one finds it loaded. Only definitions that ask for it pay for it.
-        import linit.runtime.confinement  # noqa: F401
+        import linit.runtime.confinement
+    if launch.execution.environment_files:
+        import linit.runtime.environment_files  # noqa: F401 likewise
     return fork(lambda gate: _become(launch, gate, (*handled, *ignored)), handled)
 
 
@@ -311,6 +313,10 @@ def _rlimits(child: _Child) -> None:
 
 
 def _env_file(child: _Child) -> None:
+    if not child.launch.execution.environment_files:
+        return
+    from linit.runtime import environment_files
+
     for path, may_be_missing in child.launch.execution.environment_files:
         try:
             child.variables |= environment_files.read(path)

@@ -8,7 +8,6 @@ which is imported only when something is missing: it costs a tenth of PID 1's st
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -74,6 +73,10 @@ def parse_mountinfo(text: str) -> tuple[Mounted, ...]:
 
 def plain(text: str) -> str:
     """Space, tab, newline and backslash are written as octal numbers: `\\040`."""
+    if "\\" not in text:
+        return text
+    import re  # which is dear, and few paths have a blank
+
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 

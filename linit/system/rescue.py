@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import termios
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
@@ -63,6 +62,8 @@ def shell(device: str, console: Console) -> None:
 
     Raises EndAsked when a signal asks for the end, OSError when no child can be made.
     """
+    import termios  # noqa: F401 for the child; nobody else pays for it
+
     console.drain(SHORTEST_VISIT_S)
     watched = {signal.SIGCHLD, *FINISHES}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
@@ -112,6 +113,8 @@ def _become_shell(device: str) -> NoReturn:
         for target in (0, 1, 2):
             os.dup2(fd, target)
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+        import termios
+
         fcntl.ioctl(0, termios.TIOCSCTTY, 1)  # 1: also when an earlier session still has it
         os.chdir("/")
         for argv in SHELLS:

@@ -11,7 +11,7 @@ import pytest
 TOP = Path(__file__).parents[2]
 COMPILER_ONLY = {
     "linit.definitions", "linit.graph", "linit.importers", "linit.compiler", "linit.generators", "linit.planning",
-    "linit.testing", "linit.replay",
+    "linit.testing", "linit.replay", "linit.bundling",
 }  # fmt: skip
 EVERYBODYS = ("linit.VERSION", "linit.messagepack")
 OF_CLIENT = ("linit.control.messages", "linit.control.frames", "linit.control.nearest")

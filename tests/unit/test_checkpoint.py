@@ -21,7 +21,7 @@ from linit.engine.simulator import Simulator
 from linit.engine.unit import Unit
 from linit.model.service import Execution, Plan
 from linit.model.state import Finish
-from linit.record import checkpoint
+from linit.record import checkpoint, restoring
 from tests.simulation import test_campaign
 from tests.simulation.graphs import plan, random_plan, service
 
@@ -38,7 +38,7 @@ class Swapped(Simulator):
     def tell(self, event: events.Event) -> None:
         if self.rng.random() < self.chance:
             type(self).swaps += 1
-            self.engine = checkpoint.restore(self.engine.plan, checkpoint.take(self.engine))
+            self.engine = restoring.restore(self.engine.plan, checkpoint.take(self.engine))
         Simulator.tell(self, event)
 
 
@@ -113,7 +113,7 @@ def test_a_restored_engine_is_taken_as_the_same_bytes() -> None:
     for seed in range(20):
         engine = test_campaign.campaign(seed).engine
         data = checkpoint.take(engine)
-        assert checkpoint.take(checkpoint.restore(engine.plan, data)) == data, f"seed {seed}"
+        assert checkpoint.take(restoring.restore(engine.plan, data)) == data, f"seed {seed}"
 
 
 def test_what_a_bug_has_left_behind_travels_too() -> None:
@@ -123,7 +123,7 @@ def test_what_a_bug_has_left_behind_travels_too() -> None:
     engine = world.engine
     engine._board.look(engine._board.units["web"])
     engine._board.emit(*world.last_effects)
-    again = checkpoint.restore(SHOP, checkpoint.take(engine))
+    again = restoring.restore(SHOP, checkpoint.take(engine))
     event = events.Request(9, Verb.STOP, ("db",))
     assert again.handle(event, 1.0) == engine.handle(event, 1.0)
 
@@ -166,16 +166,16 @@ def test_the_parts_without_state_hold_nothing_but_each_other_and_what_is_saved()
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_of_this_plan_is_refused_with_why(data: bytes, text: str) -> None:
-    with pytest.raises(checkpoint.CheckpointError) as found:
-        checkpoint.restore(SHOP, data)
+    with pytest.raises(restoring.CheckpointError) as found:
+        restoring.restore(SHOP, data)
     assert str(found.value) == text
 
 
 def test_a_value_of_another_type_is_named() -> None:
     state = msgpack.unpackb(checkpoint.take(Engine(SHOP)))
     state["units"][0][3]["state"] = "asleep"
-    with pytest.raises(checkpoint.CheckpointError, match="'asleep' is no UnitState"):
-        checkpoint.restore(SHOP, msgpack.packb(state))
+    with pytest.raises(restoring.CheckpointError, match="'asleep' is no UnitState"):
+        restoring.restore(SHOP, msgpack.packb(state))
 
 
 def test_any_damaged_data_is_refused_or_restored_never_worse() -> None:
@@ -188,7 +188,7 @@ def test_any_damaged_data_is_refused_or_restored_never_worse() -> None:
         damaged = bytearray(data)
         damaged[position] ^= 0x41
         try:
-            checkpoint.restore(SHOP, bytes(damaged))
-        except checkpoint.CheckpointError:
+            restoring.restore(SHOP, bytes(damaged))
+        except restoring.CheckpointError:
             refused += 1
     assert refused > len(data) // 3

@@ -13,7 +13,7 @@ from linit.model.service import Plan
 from linit.planning import dry_run
 from linit.planning.durations import Durations
 from linit.planning.world import UnknownName
-from linit.record import checkpoint
+from linit.record import checkpoint, restoring
 from tests.simulation.graphs import RUN, plan, random_plan
 
 SHOP = plan(
@@ -35,7 +35,7 @@ def machine(of: Plan) -> Simulator:
 
 def dry(world: Simulator, verb: Verb, *names: str, only: bool = False) -> dry_run.DryRun:
     """What the request would do in that world now."""
-    engine = checkpoint.restore(world.engine.plan, checkpoint.take(world.engine))
+    engine = restoring.restore(world.engine.plan, checkpoint.take(world.engine))
     return dry_run.of(engine, world.now_s, (verb, names), KNOWN, only=only)
 
 

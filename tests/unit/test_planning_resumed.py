@@ -8,13 +8,13 @@ from linit.engine.events import Verb
 from linit.engine.simulator import Simulator
 from linit.planning.durations import Durations
 from linit.planning.resumed import Resumed
-from linit.record import checkpoint
+from linit.record import checkpoint, restoring
 from tests.simulation.worlds import world
 
 
 def resumed(machine: Simulator) -> Resumed:
     """From the engine's state alone."""
-    engine = checkpoint.restore(machine.engine.plan, checkpoint.take(machine.engine))
+    engine = restoring.restore(machine.engine.plan, checkpoint.take(machine.engine))
     return Resumed(engine, Durations(), machine.now_s)
 
 

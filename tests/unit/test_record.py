@@ -24,7 +24,7 @@ from linit.engine.simulator import Simulator
 from linit.model.place import Place
 from linit.model.service import Command, Plan, Service
 from linit.plan import codec as plan_codec
-from linit.record import codec, ring
+from linit.record import codec, reading, ring
 from linit.record.recorder import Recorder
 from linit.record.recording import Entry, Recording, RecordingError, Start, load, save
 from linit.record.ring import Ring
@@ -65,7 +65,7 @@ def test_any_event_is_read_as_it_was_written(cls: Any, data: st.DataObject) -> N
     at_s = data.draw(st.floats(0, 1e9))
     row = msgpack.unpackb(codec.pack_event(event, at_s), unicode_errors=codec.BYTES_OF_NAMES)
     assert row[1] == at_s
-    assert codec.event_of(row, PLAN) == event
+    assert reading.event_of(row, PLAN) == event
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_any_event_is_read_as_it_was_written(cls: Any, data: st.DataObject) -> N
     ],
 )
 def test_a_row_that_is_no_event_is_named(row: list[Any], fault: str) -> None:
-    with pytest.raises(codec.CodecError) as found:
-        codec.event_of(row, None)
+    with pytest.raises(reading.CodecError) as found:
+        reading.event_of(row, None)
     assert str(found.value) == fault
 
 

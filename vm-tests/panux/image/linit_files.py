@@ -18,11 +18,12 @@ from typing import Final
 
 from panux.faults import BuildError
 from panux.image.owners import Owners
-from panux.image.python_library import INTERPRETER, OWN, GuestPython, install_own
+from panux.image.python_library import INTERPRETER, OWN, SOURCES, GuestPython, builder, install_own
 
 SERVICES: Final = "usr/lib/linit/services"
 GENERATORS: Final = "usr/lib/linit/generators"
 RUNLEVELS: Final = "etc/linit/runlevels"
+BUNDLE: Final = "usr/lib/linit/bundle"
 PLAN: Final = "var/lib/linit/plan.msgpack"
 CONSOLE: Final = "ttyS0"
 """The kernel's console in every machine of ours."""
@@ -37,11 +38,26 @@ LAUNCHER: Final = f"""\
 import sys
 
 sys.path[:] = ["/{OWN}"]
-from {{module}} import main
+{{first}}from {{module}} import main
 
 sys.exit(main())
 """
-LAUNCHERS: Final = {"usr/sbin/linit": "linit.__main__", "usr/bin/linitctl": "linitctl.main"}
+UNBUNDLED: Final = """\
+import marshal
+import posix
+
+try:  # the modules in one file: linit/bundling/README.md; without it they are there one by one
+    file = posix.open("/usr/lib/linit/bundle", posix.O_RDONLY | posix.O_CLOEXEC)
+    _, version, size = posix.read(file, 64).split()
+    if int(version, 16) == sys.hexversion:
+        loader, *parts = marshal.loads(posix.read(file, int(size)))
+        names = {"__name__": "linit.lean.bundle"}
+        exec(loader, names)
+        names["load"](file, 64 + int(size), *parts)
+except Exception as fault:
+    print("linit: the bundle cannot be used:", repr(fault), file=sys.stderr)
+"""
+LAUNCHERS: Final = {"usr/sbin/linit": ("linit.__main__", UNBUNDLED), "usr/bin/linitctl": ("linitctl.main", "")}
 LINKS: Final = {
     "usr/sbin/init": "linit",
     "usr/sbin/poweroff": "../bin/linitctl",
@@ -54,14 +70,23 @@ LINKS: Final = {
 def install_linit(repository: Path, tree: Path, library: Path) -> None:
     """Puts linit, linitctl and the service definitions of `repository` into `tree`; `library`: Python's, whole."""
     install_own(tree, library, {"linit": repository / "linit", "linitctl": repository / "ctl"})
-    for name, module in LAUNCHERS.items():
+    make_bundle(repository, tree, library)
+    for name, (module, first) in LAUNCHERS.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(LAUNCHER.format(module=module))
+        (tree / name).write_text(LAUNCHER.format(module=module, first=first))
         (tree / name).chmod(0o755)
     for name, target in LINKS.items():
         (tree / name).unlink(missing_ok=True)
         (tree / name).symlink_to(target)
     install_services(repository / "services", tree)
+
+
+def make_bundle(repository: Path, tree: Path, library: Path) -> None:
+    """Writes the file that PID 1 gets its modules from, with the image's own interpreter. Raises BuildError."""
+    python = GuestPython(tree, (*builder(tree, library).path, repository))
+    ended = python.run("-m", "linit.bundling", str(tree / BUNDLE), "--shown", f"/{SOURCES}")
+    if ended.returncode:
+        raise BuildError(f"linit's modules cannot be bundled:\n{ended.stderr}".rstrip())
 
 
 def install_services(source: Path, tree: Path) -> None:

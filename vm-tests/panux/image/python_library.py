@@ -168,6 +168,8 @@ def install_own(tree: Path, library: Path, packages: Mapping[str, Path]) -> None
     for package, source in packages.items():
         for file in sorted(source.rglob("*.py")):
             relative = Path(package) / file.relative_to(source)
+            if is_builders(relative):
+                continue
             sources[str(relative)] = file
             written = tree / OWN / relative.with_suffix(".pyc")
             compiled.append((str(file), str(written), f"/{SOURCES}/{relative}"))
@@ -187,6 +189,11 @@ def pack_sources(sources: Mapping[str, Path], target: Path) -> None:
                 packed.addfile(member, opened)
 
 
+def is_builders(file: Path) -> bool:
+    """Is it a module that only the build runs?"""
+    return file.parent.name == "bundling"
+
+
 def try_imports(tree: Path, names: Iterable[str]) -> None:
     """Imports each of these modules with nothing but what the image has. Raises BuildError."""
     program = "import sys\nfor name in sys.argv[1:]:\n __import__(name)"
@@ -204,6 +211,8 @@ def external_imports(*packages: Path) -> set[str]:
     own = {package.name for package in packages} | {"linit", "linitctl"}
     found: set[str] = set()
     for file in sorted(file for package in packages for file in package.rglob("*.py")):
+        if is_builders(file):
+            continue
         tree = ast.parse(file.read_bytes(), str(file))
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):

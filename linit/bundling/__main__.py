@@ -1,0 +1,133 @@
+"""Write the bundle: `python -m linit.bundling FILE [--shown FOLDER]`.
+
+Run by the interpreter that will read it: bytecode belongs to one version. Of each module of linit that PID 1 may ever
+import it holds the bytecode of what `leaner` leaves; traces name the sources, in the FOLDER where they will lie.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import marshal
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from types import CodeType
+from typing import Any, Final
+
+from linit.bundling.leaner import drop_unused, lean
+
+TOP: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BESIDE: Final = os.path.dirname(TOP)
+PACKAGES: Final = ("model", "plan", "engine", "record", "runtime", "control", "system", "lean")
+NEVER: Final = (
+    "linit.model.value", "linit.record.reading", "linit.record.restoring", "linit.record.recording",
+    "linit.record.ring", "linit.engine.simulated", "linit.engine.simulator", "linit.runtime.user",
+)  # fmt: skip
+"""Modules of these packages that PID 1 does not import."""
+FIRST: Final = ("linit.__main__", "linit.system.boot", "linit.system.machine")
+"""What every boot imports, with all that these import at their heads."""
+LOADER: Final = "linit.lean.bundle"
+HEAD_BYTES: Final = 64
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="linit.bundling", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("file")
+    parser.add_argument("--shown", default=BESIDE, help="where traces say that the sources are")
+    wishes = parser.parse_args()
+    with open(wishes.file, "wb") as file:
+        file.write(bundle(wishes.shown))
+    return 0
+
+
+def bundle(shown: str = BESIDE) -> bytes:
+    """The whole file."""
+    sources = dict(modules())
+    trees = {name: lean(read(path), path) for name, path in sources.items()}
+    drop_unused(trees)
+    codes = {name: compiled(tree, place(sources[name], shown)) for name, tree in trees.items()}
+    first = in_order(trees, FIRST)
+    entry = {name: (path.endswith("/__init__.py"), place(path, shown)) for name, path in sources.items()}
+    eager = tuple((name, *entry[name], codes[name]) for name in first)
+    packed = {name: marshal.dumps(code) for name, code in codes.items() if name not in {*first, LOADER}}
+    return framed(codes[LOADER], eager, {name: (*entry[name], data) for name, data in packed.items()})
+
+
+def framed(loader: CodeType, eager: Any, later: Mapping[str, tuple[bool, str, bytes]]) -> bytes:
+    """What `linit.lean.bundle` describes. Offsets stand in the head, whose length depends on them: so they are
+    counted from its end."""
+    offset, places = 0, {}
+    for name, (is_package, path, data) in later.items():
+        places[name] = (is_package, path, offset, len(data))
+        offset += len(data)
+    head = marshal.dumps((loader, eager, places))
+    first = f"linit {sys.hexversion:x} {len(head)}".encode().ljust(HEAD_BYTES - 1) + b"\n"
+    return first + head + b"".join(data for _, _, data in later.values())
+
+
+def modules() -> Iterable[tuple[str, str]]:
+    """Every module that PID 1 may import, with the path of its source."""
+    files = [f"{TOP}/{name}.py" for name in ("__init__", "__main__", "messagepack")]
+    for package in PACKAGES:
+        files += sorted(f"{TOP}/{package}/{file}" for file in os.listdir(f"{TOP}/{package}") if file.endswith(".py"))
+    for path in files:
+        name = path[len(BESIDE) + 1 : -len(".py")].replace("/", ".").removesuffix(".__init__")
+        if name not in NEVER:
+            yield name, path
+
+
+def read(path: str) -> str:
+    """The text of a source."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def place(path: str, shown: str) -> str:
+    """Where a source will lie."""
+    return shown + path[len(BESIDE) :]
+
+
+def compiled(tree: ast.Module, path: str) -> CodeType:
+    """Bytecode. Asserts stay in: linit's own checks are on in production. Traces name lines, not columns, whose tables
+    are as long as the code."""
+    for node in ast.walk(tree):
+        if hasattr(node, "col_offset"):
+            node.col_offset = node.end_col_offset = -1  # type: ignore[attr-defined]
+    code: CodeType = compile(tree, path, "exec", dont_inherit=True, optimize=0)
+    return code
+
+
+def in_order(trees: Mapping[str, ast.Module], roots: Iterable[str]) -> list[str]:
+    """The modules that `roots` import at their heads, each behind what it imports itself and behind its package."""
+    done: dict[str, None] = {}
+
+    def take(name: str) -> None:
+        if name in done or name not in trees:
+            return
+        package = name.rpartition(".")[0]
+        if package:
+            take(package)
+        for imported in imports_of(trees[name]):
+            if imported != name:
+                take(imported)
+        done[name] = None
+
+    for root in roots:
+        take(root)
+    return list(done)
+
+
+def imports_of(tree: ast.Module) -> Iterable[str]:
+    """What runs when a module is imported; a name from a package may be a module of it."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

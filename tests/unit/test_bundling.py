@@ -1,0 +1,295 @@
+"""The bundle of PID 1's modules does what their sources do, and loads little: linit/bundling/README.md."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from linit.bundling import __main__ as bundling
+from linit.bundling.leaner import drop_unused, lean
+from linit.bundling.records import CannotBundle
+from linit.lean import signal as lean_signal
+
+TOP = Path(__file__).parents[2]
+LAUNCHER = """\
+import marshal, posix, sys
+sys.path[:] = {path!r}
+before = set(sys.modules)
+file = posix.open({bundle!r}, posix.O_RDONLY | posix.O_CLOEXEC)
+_, version, size = posix.read(file, 64).split()
+assert int(version, 16) == sys.hexversion
+loader, *parts = marshal.loads(posix.read(file, int(size)))
+names = {{"__name__": "linit.lean.bundle"}}
+exec(loader, names)
+names["load"](file, 64 + int(size), *parts)
+"""
+FIRST_MAY_LOAD = {
+    "os", "os.path", "posixpath", "genericpath", "stat", "abc", "io", "codecs",  # of the interpreter
+    "msgpack", "datetime", "struct", "operator", "keyword", "reprlib", "collections",  # of msgpack
+}  # fmt: skip
+"""What of the standard library the first service may wait for; besides what is written in C."""
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The beginning of a program that gets its modules from a bundle."""
+    file = tmp_path_factory.mktemp("bundle") / "bundle"
+    file.write_bytes(bundling.bundle())
+    return LAUNCHER.format(path=[str(TOP), *sys.path], bundle=str(file))
+
+
+def run(program: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def leaned(source: str) -> dict[str, Any]:
+    """What a module is after it was made lean and run."""
+    trees = {"sample": lean(textwrap.dedent(source), "sample.py")}
+    drop_unused(trees)
+    space: dict[str, Any] = {"__name__": "sample"}
+    exec(bundling.compiled(trees["sample"], "sample.py"), space)
+    return space
+
+
+def library(source: str) -> dict[str, Any]:
+    """What it is as it stands."""
+    space: dict[str, Any] = {"__name__": "sample"}
+    exec(textwrap.dedent(source), space)
+    return space
+
+
+# -- the whole
+
+
+def test_before_the_first_service_hardly_anything_of_the_library_is_loaded(launcher: str) -> None:
+    loaded = run(launcher + "print(*sorted(sys.modules.keys() - before))").split()
+    library = {name for name in loaded if name.partition(".")[0] in sys.stdlib_module_names and name[0] != "_"}
+    in_c = {name for name in library if not getattr(sys.modules.get(name), "__file__", "/x.so").endswith(".py")}
+    assert library - in_c - FIRST_MAY_LOAD <= {"collections.abc"}
+    assert "linit.system.machine" in loaded
+    assert not [name for name in loaded if name.startswith(("linit.definitions", "linit.planning", "linit.compiler"))]
+
+
+REST = """
+from linit.lean import bundle
+print(*bundle.rest())
+try:
+    posix.fstat(file)
+except OSError:
+    print("closed")
+"""
+
+
+def test_every_module_of_pid_1_can_be_had_from_the_bundle_and_then_the_file_is_closed(launcher: str) -> None:
+    *names, last = run(launcher + REST).split()
+    assert last == "closed"
+    assert {"linit.control.server", "linit.system.shutdown", "linit.runtime.notify"} <= set(names)
+
+
+SCENARIO = """
+from linit.engine.engine import Engine
+from linit.engine import events
+from linit.model.place import Place
+from linit.model.service import Command, Dependency, EdgeKind, Kind, Plan, Service
+from linit.model.state import Finish, Role
+from linit.plan import codec
+from linit.record.codec import pack_event
+here = Place("a.yaml", 3, 1)
+def service(name, *needs):
+    edges = tuple(Dependency(EdgeKind.NEED, each, here) for each in needs)
+    return Service(name, here, run=Command(("/bin/" + name,), here), dependencies=edges)
+plan = codec.decode(codec.encode(Plan((service("a"), service("b", "a"), service("c", "a", "b")))))
+engine = Engine(plan)
+def told(event, at_s):
+    print(pack_event(event, at_s).hex())
+    for effect in engine.handle(event, at_s):
+        print(repr(effect), sep="")
+told(events.Request(1, events.Verb.START, ("c",), "a test"), 1.0)
+for number, name in enumerate("abc"):
+    told(events.Spawned(name, Role.MAIN, 10 + number), 2.0 + number)
+told(events.Exited("a", Role.MAIN, 256), 9.0)
+told(events.Shutdown(Finish.REBOOT, "a test"), 10.0)
+print(plan.services[0] == service("a"), hash(here) == hash(Place("a.yaml", 3, 1)), here < Place("b.yaml"))
+"""
+
+
+def test_the_engine_of_the_bundle_does_what_that_of_the_sources_does(launcher: str) -> None:
+    theirs = run(f"import sys; sys.path[:] = {[str(TOP), *sys.path]!r}\n{SCENARIO}")
+    assert run(launcher + SCENARIO) == theirs.replace("<Signals.SIGTERM: 15>", "15")
+
+
+def test_a_bundle_that_fails_leaves_nothing_behind(launcher: str) -> None:
+    broken = launcher.replace(
+        'names["load"]',
+        'parts[0] = parts[0][:3] + (("linit.x", False, "x", compile("1/0", "x", "exec")),)\nnames["load"]',
+    )
+    head, last = broken.rsplit("\n", 2)[0], broken.rsplit("\n", 2)[1]
+    told = run(
+        f"{head}\ntry: {last}\nexcept ZeroDivisionError: print([name for name in sys.modules if 'linit' in name])"
+    )
+    assert told == "[]\n"
+
+
+# -- its parts
+
+RECORD = """
+    from __future__ import annotations
+    import itertools
+    from dataclasses import dataclass, field, replace
+    from typing import Any
+
+    @dataclass({options})
+    class Made:
+        '''A value.'''
+        name: str
+        count: int = 3
+        names: dict[str, Any] = field(default_factory=dict)
+        number: int = field(default_factory=lambda: 7)
+        hidden: int = field(init=False)
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "hidden", self.count + 1)
+
+    other = replace(Made("a"), count=5)
+"""
+
+
+@pytest.mark.parametrize(
+    "options", ["frozen=True, slots=True", "slots=True", "slots=True, eq=False", "order=True, slots=True"]
+)
+def test_a_dataclass_written_out_behaves_as_the_librarys(options: str) -> None:
+    ours = leaned(RECORD.format(options=options))["Made"]
+    theirs = _library(options)
+    assert repr(ours("a", number=8)) == repr(theirs("a", number=8))
+    assert (ours("a") == ours("a"), ours("a") == ours("b")) == (theirs("a") == theirs("a"), theirs("a") == theirs("b"))
+    assert ours("a") != theirs("a")
+    assert (ours.__hash__ is None) == (theirs.__hash__ is None)
+    assert (ours.__slots__, ours.__match_args__) == (theirs.__slots__, theirs.__match_args__)
+    assert ours("a").names is not ours("b").names
+    wrongs: tuple[tuple[Any, ...], ...] = ((), ("a", 1, {}, 2, 3))
+    for wrong in wrongs:
+        with pytest.raises(TypeError):
+            ours(*wrong)
+    if "order" in options:
+        assert ours("a") < ours("b") <= ours("b")
+
+
+def _library(options: str) -> Any:
+    class Made:
+        name: str
+        count: int = 3
+        names: dict[str, Any] = field(default_factory=dict)
+        number: int = field(default_factory=lambda: 7)
+        hidden: int = field(init=False)
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "hidden", self.count + 1)
+
+    Made.__qualname__ = "Made"
+    return dataclass(**eval(f"dict({options})"))(Made)
+
+
+def test_replace_gives_the_same_value_with_other_fields() -> None:
+    assert leaned(RECORD.format(options="slots=True"))["other"].count == 5
+
+
+def test_what_the_bundle_cannot_say_is_named() -> None:
+    source = "@dataclass(kw_only=True)\nclass A:\n    name: str\n"
+    with pytest.raises(CannotBundle, match="kw_only"):
+        lean(source, "sample.py")
+
+
+def test_a_named_tuple_written_out_is_a_tuple_with_names() -> None:
+    made = leaned("from typing import NamedTuple\nclass Pair(NamedTuple):\n    left: int\n    right: int = 2\n")["Pair"]
+    assert made(1) == (1, 2)
+    assert (made(1).left, made(left=3).right, repr(made(1))) == (1, 2, "Pair(left=1, right=2)")
+
+
+def test_what_only_type_checkers_read_is_left_out() -> None:
+    source = """
+        '''Doc.'''
+        from __future__ import annotations
+        from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+        if TYPE_CHECKING:
+            import asyncio
+        T = TypeVar("T")
+        Names = tuple[str, ...]
+        LIMIT: Final = 3
+        class Part(Protocol):
+            def part(self) -> int: ...
+        def asked(names: Names, one: T) -> T:
+            '''Doc.'''
+            count: int
+            count = len(names)
+            assert count < LIMIT
+            return one
+    """
+    tree = lean(textwrap.dedent(source), "sample.py")
+    drop_unused({"sample": tree})
+    expected = """
+        LIMIT = 3
+        class Part:
+            def part(self):
+                pass
+        def asked(names, one):
+            count = len(names)
+            assert count < LIMIT
+            return one
+    """
+    assert ast.unparse(tree) == ast.unparse(ast.parse(textwrap.dedent(expected)))
+
+
+def test_a_module_gets_the_librarys_where_the_small_one_has_not_all_it_asks_for() -> None:
+    assert "linit.lean" in ast.unparse(lean("import contextlib\ncontextlib.suppress(OSError)", "a"))
+    assert "linit.lean" not in ast.unparse(lean("import contextlib\ncontextlib.contextmanager(OSError)", "a"))
+
+
+MOODS = """
+    import enum
+    class Mood(enum.Enum):
+        GOOD = "good"
+        BAD = "bad"
+        FINE = "good"
+
+        def __init__(self, value):
+            self.length = len(value)
+
+        @property
+        def is_good(self):
+            return self is Mood.GOOD
+"""
+
+
+@pytest.mark.parametrize("of", [leaned, library])
+def test_an_enumeration_has_names_values_order_and_methods(of: Callable[[str], dict[str, Any]]) -> None:
+    mood = of(MOODS)["Mood"]
+    assert [each.name for each in mood] == ["GOOD", "BAD"]
+    assert (mood("bad"), mood["FINE"], mood(mood.BAD)) == (mood.BAD, mood.GOOD, mood.BAD)
+    assert (repr(mood.BAD), str(mood.BAD)) == ("<Mood.BAD: 'bad'>", "Mood.BAD")
+    assert (mood.BAD.length, mood.GOOD.is_good, "bad" in mood.__members__, len(mood)) == (3, True, False, 2)
+    assert copy.deepcopy(mood.BAD) is mood.BAD
+    with pytest.raises(ValueError, match=r"^'so' is not a valid Mood$"):
+        mood("so")
+
+
+def test_signals_have_the_librarys_names_and_numbers() -> None:
+    import signal
+
+    for name, member in signal.Signals.__members__.items():
+        assert lean_signal.Signals.__members__[name].value == member.value
+        assert lean_signal.Signals(member).name == member.name
+    with pytest.raises(ValueError, match=r"^99 is not a valid Signals$"):
+        lean_signal.Signals(99)
