@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import socket
-import stat
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from linit.control.authorisation import Peer, may_write, peer_of
 from linit.control.boot_record import BootRecord
 from linit.control.calls import Call, serve
 from linit.control.connection import Connection
+from linit.control.listener import opened
 from linit.control.methods import HANDLERS
 from linit.control.supervised import Loop, Supervised
 from linit.control.watch import PortWatch, SocketWatch
@@ -28,7 +28,6 @@ from linit.model.paths import Paths
 CLIENTS_MAX: Final = 128
 CLIENTS_RESERVED: Final = 8  # more, for those who may write: an operator gets in whatever others do
 CLIENTS_PER_USER_MAX: Final = 32  # of one user who may not write
-BACKLOG: Final = 128
 ACCEPTS_AT_ONCE: Final = 16
 
 
@@ -56,25 +55,10 @@ class ControlServer:
 
     def listen(self) -> None:
         """Accept clients on the control socket. Replaces the file that an earlier run left. Raises OSError."""
-        path = self.paths.control
-        folder = os.path.dirname(path)
-        if not os.path.isdir(folder):
-            os.makedirs(folder, mode=0o755)
-        _remove_stale(path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        try:
-            address, folder_fd = messages.socket_address(path)
-            try:
-                listener.bind(address)
-            finally:
-                if folder_fd >= 0:
-                    os.close(folder_fd)
-            # Everybody may connect: what a client may do is decided by who it is (SO_PEERCRED), not by this mode.
-            os.chmod(path, 0o666)
-            listener.listen(BACKLOG)
-        except OSError:
-            listener.close()
-            raise
+        self.accept_on(opened(self.paths.control))
+
+    def accept_on(self, listener: socket.socket) -> None:
+        """Accept clients on a control socket that listens already."""
         self._listener = listener
         self.loop.add_reader(listener.fileno(), self._accept)
 
@@ -210,14 +194,3 @@ def _turn_away(accepted: socket.socket, why: str) -> None:
     with contextlib.suppress(OSError):
         accepted.send(frames.notification(messages.CLOSED, messages.error(messages.BUSY, why, "try again later")))
     accepted.close()
-
-
-def _remove_stale(path: str) -> None:
-    """Remove the socket of an earlier run. Anything else in its place is not ours to remove. Raises OSError."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise FileExistsError(errno.EEXIST, "is in the way of the control socket", path)
-    os.unlink(path)

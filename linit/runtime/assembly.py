@@ -1,7 +1,8 @@
 """How do the parts become a running linit? The same for PID 1 and for a supervisor that a user runs.
 
-The order is what makes a boot fast: the plan is read, the engine asked and the first services are spawned before
-asyncio, sockets and the control server are imported; while these load, the services run.
+The order is what makes a boot fast: the plan is read, the engine asked, the services are spawned, all by a loop of
+linit's own. asyncio, the control server and whatever else a boot can do without are imported when it is over, the
+control server before that if somebody asks; who connects to the socket is not refused meanwhile.
 
     assembly = Assembly(paths, "system", surroundings)
     found = plans.find(paths)                   # perhaps assembly.compile(), and find once more
@@ -13,15 +14,17 @@ asyncio, sockets and the control server are imported; while these load, the serv
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from linit.control.boot_record import BootRecord
 from linit.engine.effects import AllDown, Answer, BootFinished, Transition
 from linit.engine.engine import Engine
+from linit.lean import bundle
 from linit.model.paths import Paths
 from linit.model.service import Plan
 from linit.model.state import Finish, Outcome, UnitState
@@ -31,7 +34,7 @@ from linit.runtime import plans
 from linit.runtime.boot_costs import BootCosts
 from linit.runtime.boot_weights import BootWeights
 from linit.runtime.failure import error_words
-from linit.runtime.loop import Prelude
+from linit.runtime.loop import Handle, Prelude
 from linit.runtime.output import log_environment
 from linit.runtime.piping import Loggers
 from linit.runtime.processes import Processes
@@ -40,9 +43,13 @@ from linit.runtime.supervisor import LINIT, Supervisor, Surroundings
 from linit.runtime.wording import runlevel_words
 
 SYSTEM_DESCRIPTORS: Final = 524_288
+SETTLES_AFTER_S: Final = 30.0
+NEEDED_IN_TROUBLE: Final = ("traceback", "termios", "resource", "ctypes", "re", "hashlib", "asyncio")
+"""What of the library linit may need when there is no disk to load it from any more."""
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
 
     from linit.control.server import ControlServer
 
@@ -66,12 +73,16 @@ class Assembly:
         self.mode = mode
         self.surroundings = surroundings
         self.prelude = Prelude()
+        self.prelude.turned = self._turned
+        self.prelude.confess = self._confess
         self.signals = Signals(self.prelude)
         self.processes = Processes(self.prelude, self.signals)
         self.compiler = plans.Compiler(self.prelude, self.processes, compile_arguments)
         self.adapt = adapt
         self.finish: Finish | None = None
-        self.control: ControlServer | None = None
+        self._control: ControlServer | None = None
+        self._listener: socket.socket | None = None
+        self._settling: Handle | None = None  # until the boot is over
         self._record = BootRecord()  # of what happens before there is a control server to ask
         self._supervisor: Supervisor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,12 +98,17 @@ class Assembly:
         return self._supervisor
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """asyncio's loop; takes over from the prelude at its first use."""
-        if self._loop is None:
-            self._loop = self._make_loop()
-            self.prelude.hand_over(self._loop)
-        return self._loop
+    def control(self) -> ControlServer:
+        """Who answers; made at the first use, which is the first client's or when the boot is over."""
+        if self._control is None:
+            from linit.control.server import ControlServer
+
+            server = ControlServer(self.supervisor, self.prelude, self.paths, self.mode, self._record)
+            self._control = server
+            if self._listener is not None:
+                self.prelude.remove_reader(self._listener.fileno())
+                server.accept_on(self._listener)
+        return self._control
 
     def compile(self) -> str:
         """Have the plan made, and wait for it (at most `plans.LIMIT_S`); what went wrong, "" if there is a plan."""
@@ -100,11 +116,11 @@ class Assembly:
 
         def on_done(problem: str) -> None:
             problems.append(problem)
-            self.loop.stop()
+            self.prelude.stop()
 
         self.compiler.compile(on_done)
         while not problems:
-            self.loop.run_forever()
+            self.prelude.run_forever()
         return problems[0]
 
     def begin(self, plan: Plan) -> Supervisor:
@@ -126,9 +142,8 @@ class Assembly:
         return supervisor
 
     def serve(self) -> None:
-        """Let asyncio take over, start the log process, and listen on the control socket."""
-        loop = self.loop
-        from linit.control.server import ControlServer
+        """Start the log process and listen on the control socket. Whoever connects is answered at once; all else that
+        is not needed for the boot is imported when that is over, or takes longer than SETTLES_AFTER_S."""
         from linit.runtime.logger import Logger
 
         supervisor = self.supervisor
@@ -143,10 +158,9 @@ class Assembly:
             lets_first=self.mode == "system" and supervisor.engine.boot_state == "booting",
         )
         supervisor.logger.start()
-        self.control = ControlServer(supervisor, loop, self.paths, self.mode, self._record)
         self._listen()
         gc.freeze()  # what is there now stays: neither looked through again nor copied page by page after a fork
-        gc.enable()
+        self._settling = self.prelude.call_at(self.prelude.time() + SETTLES_AFTER_S, self._settle)
 
     def run(self) -> Finish:
         """Run until everything is down, for whatever reason; what is to be done then."""
@@ -154,7 +168,7 @@ class Assembly:
             self._costs.loop_runs()
         while self.finish is None:
             try:
-                self.loop.run_forever()
+                self.prelude.run_forever()
             except Exception as bug:
                 self.supervisor.confess("the loop", bug)
         return self.finish
@@ -162,17 +176,21 @@ class Assembly:
     def close_logger(self) -> None:
         """Wait until logger commands and the log process have written everything; at most two seconds each."""
         if self._loggers is not None:
-            self._loggers.close(self.loop.stop)
-            self.loop.run_forever()
+            self._loggers.close(self.prelude.stop)
+            self.prelude.run_forever()
         logger = self.supervisor.logger
         if logger is not None:
-            logger.close(self.loop.stop)
-            self.loop.run_forever()
+            logger.close(self.prelude.stop)
+            self.prelude.run_forever()
 
     def close(self) -> None:
         """Let go of everything."""
-        if self.control is not None:
-            self.control.close()
+        if self._control is not None:
+            self._control.close()
+        elif self._listener is not None:
+            self._listener.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self.paths.control)
         if self._supervisor is not None:
             self._supervisor.close()
         self.signals.close()
@@ -189,15 +207,22 @@ class Assembly:
             def select(selector, timeout: float | None = None) -> Any:
                 asleep_s = monotonic()
                 ready = super().select(timeout)
-                if self._costs is not None:
-                    self._costs.turns(asleep_s, monotonic())
-                if self._supervisor is not None and (timeout is None or timeout > 0):
-                    self._supervisor.wakeups += 1
+                self._turned(asleep_s, monotonic(), timeout is None or timeout > 0)
                 return ready
 
         loop = asyncio.SelectorEventLoop(CountingSelector())
         loop.set_exception_handler(self._on_exception)
         return loop
+
+    def _turned(self, asleep_s: float, awake_s: float, has_waited: bool) -> None:
+        if self._costs is not None:
+            self._costs.turns(asleep_s, awake_s)
+        if self._supervisor is not None and has_waited:
+            self._supervisor.wakeups += 1
+
+    def _confess(self, what: str, bug: Exception) -> None:
+        if self._supervisor is not None:
+            self._supervisor.confess(what, bug)
 
     def _on_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception in a callback of the loop: told, and the loop goes on."""
@@ -208,9 +233,8 @@ class Assembly:
     def _observe(self, effect: object) -> None:
         if isinstance(effect, AllDown):
             self.finish = effect.finish
-            if self._loop is not None:
-                self._loop.stop()
-        elif isinstance(effect, Transition) and effect.after is UnitState.UP and self.control is not None:
+            self.prelude.stop()
+        elif isinstance(effect, Transition) and effect.after is UnitState.UP and self._settling is not None:
             self._listen()
         elif isinstance(effect, BootFinished):
             self.supervisor.pipes.line(LINIT, runlevel_words(effect, self.supervisor.engine.units))
@@ -221,6 +245,7 @@ class Assembly:
             if self.supervisor.logger is not None:
                 self.supervisor.logger.take_part()
             self._end_first_boot()
+            self._settle()
 
     def _end_first_boot(self) -> None:
         from linit.runtime import stamps  # when the services are up
@@ -232,18 +257,48 @@ class Assembly:
 
     def _listen(self) -> None:
         """Open the control socket. Where it cannot be yet (a root that is still read-only), tried again later."""
-        if self._is_listening or self.control is None:
+        if self._is_listening:
             return
+        from linit.control.listener import opened
+
         try:
-            self.control.listen()
+            self._listener = opened(self.paths.control)
         except OSError as error:
             if self.mode == "user" or self.supervisor.engine.boot_state != "booting":
                 self._is_listening = True  # given up: said once
                 self.supervisor.tell(f"control socket: {error_words(error)}")
+            return
+        self._is_listening = True
+        if self._control is not None:
+            self._control.accept_on(self._listener)
         else:
-            self._is_listening = True
-            if self.mode == "user":
-                self.supervisor.tell(f"pid {os.getpid()} listens on {self.paths.control}")
+            self.prelude.add_reader(self._listener.fileno(), lambda: self.control)
+        if self.mode == "user":
+            self.supervisor.tell(f"pid {os.getpid()} listens on {self.paths.control}")
+
+    def _settle(self) -> None:
+        """The boot is over: import step by step, between whatever else happens, what it did without."""
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+            gc.enable()
+            self.prelude.call_soon(self._settle_further, self._settling_steps())
+
+    def _settle_further(self, steps: Iterator[object]) -> None:
+        try:
+            next(steps)
+        except StopIteration:
+            return
+        self.prelude.call_soon(self._settle_further, steps)
+
+    def _settling_steps(self) -> Iterator[object]:
+        yield self.control
+        yield from bundle.rest()  # nothing may depend on a disk that goes away
+        for name in NEEDED_IN_TROUBLE:
+            yield __import__(name)
+        self._loop = self._make_loop()
+        self.prelude.hand_over(self._loop)
+        gc.freeze()
 
     def _renew_plan(self, number: int, by: str, on_answer: Callable[[Answer], object], *, start_enabled: bool) -> None:
         def on_compiled(problem: str) -> None:

@@ -140,12 +140,12 @@ class Machine:
     # -- the parts
 
     def _attach_port(self) -> None:
-        control = self._assembly.control
-        if not self._wishes.control_port or control is None:
+        if not self._wishes.control_port:
             return
         from linit.control.authorisation import Peer
         from linit.system.control_port import ControlPort
 
+        control = self._assembly.control
         attach = partial(control.attach, peer=Peer.host(self._wishes.control_port))
         ControlPort(self._wishes.control_port, self._loop, attach, self._tell).look()
 
@@ -199,7 +199,7 @@ class Machine:
     def _stop_waiting(self, finish: Finish, why: str) -> None:
         self._tell(why)
         self._assembly.finish = finish
-        self._assembly.loop.stop()
+        self._loop.stop()
 
     def _end(self, finish: Finish) -> NoReturn:
         logger = self._supervisor.logger if self._supervisor else None

@@ -49,6 +49,12 @@ class Recorder:
     def remove_writer(self, fd: int, /) -> None:
         self._ask("no writer", fd)
 
+    def run_forever(self) -> None:
+        self._ask("run")
+
+    def stop(self) -> None:
+        self._ask("stop")
+
     def _ask(self, *what: Any) -> Handle:
         self.asked.append(what)
         self.handles.append(Handle())
