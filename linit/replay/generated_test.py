@@ -89,7 +89,7 @@ def lines(recording: Recording) -> Iterator[str]:
     plan = source.plans[id(start.plan)]
     engine = f"Engine({plan})"
     if start.state is not None:
-        source.modules["linit.record.checkpoint"] = {"restore"}
+        source.modules["linit.record.restoring"] = {"restore"}
         del source.modules["linit.engine.engine"]
         engine = f"restore({plan}, STATE)"
         parts.append("STATE = (\n" + "".join(f"    {each!r}\n" for each in _cut(start.state)) + ")")

@@ -21,7 +21,7 @@ from linit.model.place import Severity
 from linit.model.service import Plan
 from linit.model.state import Finish
 from linit.runtime import plans
-from linit.runtime.assembly import Assembly, raise_descriptor_limit
+from linit.runtime.assembly import Assembly
 from linit.runtime.loop import Handle
 from linit.runtime.supervisor import Supervisor, Surroundings
 from linit.system import rescue, signals, texts
@@ -45,7 +45,7 @@ class Machine:
         self._paths = paths
         self._wishes = wishes
         self._console = console
-        self._assembly = Assembly(paths, "system", Surroundings(rlimits=raise_descriptor_limit()))
+        self._assembly = Assembly(paths, "system", Surroundings())
         self._loop = self._assembly.prelude
         self._supervisor: Supervisor | None = None
         self._guard: Handle | None = None
