@@ -18,6 +18,7 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ from linit.runtime.supervisor import LINIT, Supervisor, Surroundings
 from linit.runtime.wording import runlevel_words
 
 SYSTEM_DESCRIPTORS: Final = 524_288
+MANY: Final = 150  # services, which need more descriptors than the kernel gives at first
 SETTLES_AFTER_S: Final = 30.0
 NEEDED_IN_TROUBLE: Final = ("traceback", "termios", "resource", "ctypes", "re", "hashlib", "asyncio")
 """What of the library linit may need when there is no disk to load it from any more."""
@@ -139,6 +141,8 @@ class Assembly:
         supervisor.observe(self._observe)
         supervisor.renew_plan = self._renew_plan
         self._supervisor = supervisor
+        if len(plan.services) > MANY:
+            self._raise_descriptor_limit()
         return supervisor
 
     def serve(self) -> None:
@@ -293,12 +297,18 @@ class Assembly:
 
     def _settling_steps(self) -> Iterator[object]:
         yield self.control
+        self._raise_descriptor_limit()
         yield from bundle.rest()  # nothing may depend on a disk that goes away
         for name in NEEDED_IN_TROUBLE:
             yield __import__(name)
         self._loop = self._make_loop()
         self.prelude.hand_over(self._loop)
         gc.freeze()
+
+    def _raise_descriptor_limit(self) -> None:
+        """Only when it is about to be needed: a command that is to have the limit of before costs a step more."""
+        if self.mode == "system" and not self.supervisor.surroundings.rlimits:
+            self.supervisor.surroundings = replace(self.surroundings, rlimits=raise_descriptor_limit())
 
     def _renew_plan(self, number: int, by: str, on_answer: Callable[[Answer], object], *, start_enabled: bool) -> None:
         def on_compiled(problem: str) -> None:

@@ -71,6 +71,10 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
         import linit.runtime.confinement
     if launch.execution.environment_files:
         import linit.runtime.environment_files  # noqa: F401 likewise
+    if launch.rlimits or launch.execution.rlimits:
+        import resource  # noqa: F401 likewise
+    if launch.tty:
+        import termios  # noqa: F401 likewise
     return fork(lambda gate: _become(launch, gate, (*handled, *ignored)), handled)
 
 
