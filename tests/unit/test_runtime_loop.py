@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -127,3 +128,96 @@ def test_disarming_what_is_not_armed_is_no_error() -> None:
     timers = Timers(Recorder(), print)
     timers.disarm("a", TimerKind.START)
     assert timers.armed() == ()
+
+
+# -- the prelude as a loop of its own
+
+
+def running(prelude: Prelude, *calls: Callable[[], object]) -> None:
+    """Runs it with these calls, one a turn, until the last is made."""
+    for call in (*calls, prelude.stop):
+        prelude.call_soon(call)
+    prelude.run_forever()
+
+
+def test_it_calls_whoever_waits_for_a_descriptor_until_that_is_taken_back() -> None:
+    prelude, heard = Prelude(), list[str]()
+    end, far_end = os.pipe()
+
+    def hear(fd: int) -> None:
+        heard.append(os.read(fd, 9).decode() if fd == end else "room")
+        prelude.stop()
+
+    prelude.add_reader(end, hear, end)
+    os.write(far_end, b"one")
+    prelude.run_forever()
+    prelude.remove_reader(end)
+    os.write(far_end, b"two")
+    running(prelude)
+    assert heard == ["one"]
+    prelude.add_writer(far_end, hear, far_end)
+    prelude.run_forever()
+    assert heard == ["one", "room"]
+    os.close(end)
+    os.close(far_end)
+
+
+def test_timers_come_in_the_order_of_their_times_and_not_when_they_were_cancelled() -> None:
+    prelude, heard = Prelude(), list[int]()
+    now_s = prelude.time()
+    prelude.call_at(now_s + 0.02, prelude.stop)
+    prelude.call_at(now_s + 0.01, heard.append, 2)
+    prelude.call_at(now_s, heard.append, 1)
+    prelude.call_at(now_s, heard.append, 9).cancel()
+    prelude.run_forever()
+    assert heard == [1, 2]
+    assert prelude.time() >= now_s + 0.02
+
+
+def test_a_bug_in_a_callback_is_told_and_the_loop_goes_on() -> None:
+    """As asyncio's exception handler."""
+    prelude, told, heard = Prelude(), list[str](), list[int]()
+    prelude.confess = lambda _what, bug: told.append(repr(bug))
+    running(prelude, lambda: 1 // 0, lambda: heard.append(1))
+    assert (told, heard) == (["ZeroDivisionError('integer division or modulo by zero')"], [1])
+
+
+def test_who_was_registered_in_place_of_one_that_is_gone_is_not_called_for_its_events() -> None:
+    """A descriptor's number is used again at once. The reader of a gate would take silence for success."""
+    prelude, heard = Prelude(), list[str]()
+    ends = [os.pipe(), os.pipe()]
+
+    def take(number: int) -> None:
+        other = ends[1 - number][0]
+        heard.append("first")
+        prelude.remove_reader(other)
+        prelude.add_reader(other, heard.append, "somebody else")
+        prelude.remove_reader(ends[number][0])
+        prelude.stop()
+
+    for number, (end, far_end) in enumerate(ends):
+        prelude.add_reader(end, take, number)
+        os.write(far_end, b"x")
+    prelude.run_forever()
+    assert heard == ["first"]
+    for pair in ends:
+        for fd in pair:
+            os.close(fd)
+
+
+def test_a_hand_over_in_the_middle_of_a_turn_loses_no_call_and_the_other_loop_runs_on() -> None:
+    prelude, loop = Prelude(), Recorder()
+    prelude.call_soon(prelude.hand_over, loop)
+    prelude.call_soon(print, "later")
+    prelude.run_forever()
+    assert loop.asked == [("soon", print, "later"), ("run",)]
+
+
+def test_it_says_when_it_has_waited() -> None:
+    """For the count of wake-ups: a look without waiting is none."""
+    prelude, waited = Prelude(), list[bool]()
+    prelude.turned = lambda _asleep_s, _awake_s, may_wait: waited.append(may_wait)
+    prelude.call_soon(prelude.call_at, prelude.time() + 0.001, prelude.stop)
+    prelude.run_forever()
+    assert waited[0] is False
+    assert waited[-1] is True
