@@ -208,7 +208,6 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("board.py", "self.units[name].owners = None", "pass"),
     ("board.py", "self.units[name].others = None", "pass"),
     ("board.py", "found.setdefault(CONFLICTS, []).append", "str"),
-    ("engine.py", "if board.changed or board.leaving:", "if board.changed:"),
     ("desires.py", "board.act(unit)\n                continue", "continue"),
     ("orders.py", "if unit.deadline_s is not None:", "if unit.deadline_s is None:"),
     ("lifecycle.py", "self.board.look(unit)\n        self.board.move(unit, Step.E", "self.board.move(unit, Step.E"),

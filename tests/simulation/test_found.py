@@ -319,6 +319,15 @@ def test_what_is_lost_and_what_is_won_do_not_chase_each_other_around_a_ring_of_n
     assert {(unit.goal, unit.hope) for unit in board.units.values()} == {(False, False)}
 
 
+def test_what_rests_for_two_reasons_names_the_one_that_is_left() -> None:
+    machine = started(world(db={}, disk={}, web={"need": ["db", "disk"]}), "web")
+    machine.request(Verb.STOP, "db", "disk")
+    machine.run()
+    assert reason(machine, "web") == "needs db, which is down (test.yaml:1:1)"
+    machine.request(Verb.START, "db")
+    assert reason(machine, "web") == "needs disk, which is down (test.yaml:1:1)"
+
+
 # -- what is held up by its dependents and dies meanwhile ----------------------------------------------------------
 
 
