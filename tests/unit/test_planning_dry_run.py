@@ -77,13 +77,16 @@ def test_in_any_graph_at_rest_the_steps_are_those_that_follow() -> None:
 
 def test_a_stop_under_way_and_a_backoff_go_on_and_end_as_their_timers_say() -> None:
     """A process that ignores TERM is taken to end in time: nothing is known of it. The delay of a respawn is known."""
-    world = Simulator(plan({"sick": {"restart": "always", "ready": True}}), {"sick": Behaviour(dies_after_s=0.5)})
+    services = {"sick": {"restart": "always", "ready": True}, "web": {"need": ["sick"]}}
+    world = Simulator(plan(services), {"sick": Behaviour(dies_after_s=0.5)})
     world.request(Verb.START, "sick")
     world.run(until_s=0.8)
-    assert world.states() == {"sick": "backoff"}
-    told = dry(world, Verb.START, "sick")
-    steps = [(round(each.at_s, 2), each.after.value) for each in told.steps]
-    assert steps == [(0.7, "waiting"), (0.7, "starting"), (1.7, "up")]
+    assert world.states() == {"sick": "backoff", "web": "down"}
+    steps = [(each.name, round(each.at_s, 2), each.after.value) for each in dry(world, Verb.START, "web").steps]
+    sick = [step for step in steps if step[0] == "sick"]
+    assert sick == [("sick", 0.7, "waiting"), ("sick", 0.7, "starting"), ("sick", 1.7, "up")]
+    at_once = [(round(each.at_s, 2), each.after.value) for each in dry(world, Verb.START, "sick").steps]
+    assert at_once == [(0.0, "waiting"), (0.0, "starting"), (1.0, "up")]
 
 
 def test_the_table_shows_a_stop_when_it_begins_in_earnest() -> None:
