@@ -242,14 +242,18 @@ class Assembly:
             self._listen()
         elif isinstance(effect, BootFinished):
             self.supervisor.pipes.line(LINIT, runlevel_words(effect, self.supervisor.engine.units))
-            if self._costs is not None:
-                self._costs.finished()
-                if self._weights is not None:
-                    self._weights.finished(self._costs.taken)
-            if self.supervisor.logger is not None:
-                self.supervisor.logger.take_part()
-            self._end_first_boot()
-            self._settle()
+            self.prelude.call_soon(self._after_boot)
+
+    def _after_boot(self) -> None:
+        """Once everybody has been told: a getty writes to the same console as who tells a person."""
+        if self._costs is not None:
+            self._costs.finished()
+            if self._weights is not None:
+                self._weights.finished(self._costs.taken)
+        if self.supervisor.logger is not None:
+            self.supervisor.logger.take_part()
+        self._end_first_boot()
+        self._settle()
 
     def _end_first_boot(self) -> None:
         from linit.runtime import stamps  # when the services are up

@@ -12,7 +12,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 
 class Handle(Protocol):
@@ -38,6 +38,9 @@ class Loop(Protocol):
     def add_writer(self, fd: int, callback: Callable[..., Any], /, *args: Any) -> object: ...
 
     def remove_writer(self, fd: int, /) -> object: ...
+
+
+WAIT_MAX_S: Final = 86_400.0  # asyncio's limit, too; poll(2) takes an int of milliseconds
 
 
 class RunningLoop(Loop, Protocol):
@@ -189,7 +192,7 @@ class Prelude:
         if self._soon:
             wait_ms = 0
         elif self._timers:
-            wait_ms = max(0, int((self._timers[0][0] - asleep_s) * 1000) + 1)
+            wait_ms = max(0, int(min(self._timers[0][0] - asleep_s, WAIT_MAX_S) * 1000) + 1)
         events = self._poll.poll(wait_ms)
         now_s = time.monotonic()
         self.turned(asleep_s, now_s, wait_ms != 0)

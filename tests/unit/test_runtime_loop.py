@@ -174,6 +174,21 @@ def test_timers_come_in_the_order_of_their_times_and_not_when_they_were_cancelle
     assert prelude.time() >= now_s + 0.02
 
 
+def test_a_timer_of_a_year_or_of_never_is_waited_for_like_others() -> None:
+    """poll(2) takes milliseconds as an int: 24 days."""
+    prelude, heard = Prelude(), list[int]()
+    now_s = prelude.time()
+    end, far_end = os.pipe()
+    for delay_s in (365 * 86400.0, float("inf")):
+        prelude.call_at(now_s + delay_s, heard.append, 1)
+    prelude.add_reader(end, prelude.stop)
+    prelude.call_soon(lambda: prelude.call_soon(os.write, far_end, b"x"))
+    prelude.run_forever()
+    assert heard == []
+    os.close(end)
+    os.close(far_end)
+
+
 def test_a_bug_in_a_callback_is_told_and_the_loop_goes_on() -> None:
     """As asyncio's exception handler."""
     prelude, told, heard = Prelude(), list[str](), list[int]()
