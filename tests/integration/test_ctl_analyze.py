@@ -73,7 +73,7 @@ def test_the_picture_is_of_the_boot_and_goes_where_it_is_told(shop: Running, tmp
     assert ctl(shop, "analyze", "plot").out == written
     ran = ctl(shop, "analyze", "plot", "-o", str(tmp_path / "none" / "boot.svg"))
     assert (ran.status, ran.err) == (
-        1, f"linitctl: [Errno 2] No such file or directory: '{tmp_path}/none/boot.svg'\n",
+        1, f"linitctl: {tmp_path}/none/boot.svg: No such file or directory\n",
     )  # fmt: skip
 
 
