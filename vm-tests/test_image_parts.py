@@ -6,6 +6,7 @@ import io
 import marshal
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from panux.image.kernel import load_order, module_information, unsigned
 from panux.image.owners import Owners, load_owners
 from panux.image.package_files import keeps_file
 from panux.image.progress import Progress
+from panux.image.python_library import with_homes
 from panux.image.selection import DROPPED, WANTED
 from panux.image.sizes import part_of, size_table, sizes_by_part
 
@@ -148,7 +150,37 @@ def test_of_a_reduced_package_those_modules_stay_that_the_wanted_names_reach(
     found = reduced("big", ["Graph"])
     assert list(found["files"]) == ["big.base", "big.graph", "big.near"]
     assert found["imports"] == ["heapq", "json", "math"]
-    assert found["homes"] == {"big": {"Graph": "big.graph", "other": "big.graph"}}
+    assert found["homes"] == {
+        "big": {"Graph": "big.graph:Graph", "base": "big.base:", "graph": "big.graph:", "near": "big.near:",
+                "other": "big.graph:other"},
+    }  # fmt: skip
+
+
+def test_a_reduced_package_has_its_modules_by_the_names_that_it_gives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """networkx.filters is networkx.classes.filters; a graph asks for it by the first name."""
+    texts = {
+        "large/__init__.py": "from large.inner import short\nfrom large.inner.graph import Graph\n",
+        "large/inner/__init__.py": "from large.inner import long as short\n",
+        "large/inner/long.py": "def show(): return 7\n",
+        "large/inner/graph.py": "import large as b\nclass Graph:\n    def part(self):\n        return b.short.show()\n",
+    }
+    files(tmp_path, texts)
+    with monkeypatch.context() as here:
+        here.syspath_prepend(str(tmp_path))
+        found = reduced("large", ["Graph"])
+    written = {**found["files"]}
+    with_homes(tmp_path, found["homes"], written)
+    for name, source in written.items():
+        made = tmp_path / "made" / name.replace(".", "/")
+        is_package = source.endswith("__init__.py")
+        target = made / "__init__.py" if is_package else made.with_suffix(".py")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(Path(source).read_bytes())
+    asked = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'made')!r})\n"
+             "import large; print(large.Graph().part())"]  # fmt: skip
+    assert subprocess.run(asked, capture_output=True, text=True, check=False).stdout == "7\n"
 
 
 def test_bytecode_is_without_what_only_people_read_but_keeps_asserts_and_lines(tmp_path: Path) -> None:

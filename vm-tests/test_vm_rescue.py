@@ -30,6 +30,20 @@ def test_a_plan_that_is_older_than_a_definition_is_made_anew(machine: Machine) -
     machine.wait_for_service("fresh")
 
 
+def test_where_no_plan_can_be_made_the_old_one_boots_the_machine_and_that_is_told(machine: Machine) -> None:
+    """A fault of the compiler, a full disk: what booted the machine the last time is better than a shell."""
+    compiler = "/usr/lib/linit/lib/python3.13/linit/compiler.pyc"
+    machine.copy_in(b"run: [sleep, '1000']\n", "/etc/linit/services/fresh.yaml")
+    machine.succeed(f"ln -s ../../services/fresh.yaml /etc/linit/runlevels/default/fresh; mv {compiler} {compiler}.away")
+    begin = len(machine.console.text)
+    machine.reboot()
+    machine.wait_for_console(r"booting by the old plan: what has changed since is not in it", begin)
+    assert machine.boot_report()["failed"] == []
+    assert "fresh" not in machine.control.states
+    machine.succeed(f"mv {compiler}.away {compiler}; linitctl reload")
+    machine.wait_for_service("fresh")
+
+
 def test_without_plan_and_compiler_there_is_a_shell_that_says_why(machine: Machine) -> None:
     """And its end tries again: a person who repairs needs no second boot."""
     compiler = "/usr/lib/linit/lib/python3.13/linit/compiler.pyc"

@@ -73,7 +73,7 @@ def reload_plan(call: Call, params: dict[str, Any]) -> None:
     def on_answer(answer: Answer) -> None:
         if answer.outcome is Outcome.DONE:
             faults = [records.fault(each) for each in call.engine.plan.faults]
-            outdated = [unit for unit in call.engine.units.values() if unit.is_outdated]
+            outdated = [unit for unit in call.engine.units.values() if unit.is_outdated and not unit.removed]
             kept = [unit for unit in outdated if records.coming(unit).broken]
             told = {key: sorted(unit.name for unit in units) for key, units in (("outdated", outdated), ("kept", kept))}
             call.answer({"outcome": messages.DONE, **difference(answer), **told, "faults": faults})

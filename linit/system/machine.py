@@ -92,7 +92,8 @@ class Machine:
     # -- the plan
 
     def _plan(self) -> Plan:
-        """The plan on disk if it is true, else a new one; a person at the console is asked when there is none."""
+        """The plan on disk if it is true, else a new one; where none can be made, the old one, loudly: it has booted this
+        machine. A person at the console is asked when there is none at all."""
         while True:
             found = plans.find(self._paths)
             if found.plan is not None and not found.problem:
@@ -102,6 +103,10 @@ class Machine:
             remade = plans.find(self._paths)
             if remade.plan is not None and not problem:
                 self._has_compiled = True
+                return remade.plan
+            if remade.plan is not None:
+                for line in (*problem.splitlines(), "booting by the old plan: what has changed since is not in it"):
+                    self._tell(line)
                 return remade.plan
             reasons = dict.fromkeys((found.problem, problem, remade.problem))
             rescue.visit(self._console, ("there is no plan to boot by:", *filter(None, reasons)))

@@ -6,7 +6,7 @@ looked at. A package's own __init__, which imports everything, is then replaced 
 modules when they are asked for (python_library writes it). Wish and answer, on standard input and output, in JSON:
 
     {"package": name, "names": [names]}
-        -> {"files": {name: file}, "imports": [names], "homes": {package: {name: module}}}
+        -> {"files": {name: file}, "imports": [names], "homes": {package: {name: "module:attribute" or "module:"}}}
 """
 
 from __future__ import annotations
@@ -192,19 +192,23 @@ def reduced(package: str, names: list[str]) -> dict[str, Any]:
     kept |= {".".join(name.split(".")[:end]) for name in kept for end in range(1, name.count(".") + 2)}
     files = {name: str(reduction.module(name).file) for name in kept if not reduction.module(name).is_package}
     packages = [name for name in kept if reduction.module(name).is_package]
-    homes = {name: public_homes(reduction, name, files) for name in packages}
+    homes = {name: public_homes(reduction, name, kept) for name in packages}
     return {"files": dict(sorted(files.items())), "imports": sorted(reduction.imports), "homes": homes}
 
 
 def public_homes(reduction: Reduction, package: str, kept: Iterable[str]) -> dict[str, str]:
-    """For each name of a package that a kept module defines: the module."""
+    """For each name of a package that is a kept module, by whatever name, or that one defines: where that is."""
     found = {}
     for name, value in sorted(vars(sys.modules[package]).items()):
-        if name.startswith("__") or isinstance(value, ModuleType):
+        if name.startswith("__"):
+            continue
+        if isinstance(value, ModuleType):
+            if value.__name__ in kept:
+                found[name] = f"{value.__name__}:"
             continue
         home = reduction.home(package, name)
         if home in kept and name in reduction.module(home).definitions:
-            found[name] = home
+            found[name] = f"{home}:{name}"
     return found
 
 

@@ -53,7 +53,9 @@ _HOMES = {homes!r}
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"{{__name__}}.{{name}}: this image has only what linit uses")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    value = import_module(module)
+    value = globals()[name] = getattr(value, attribute) if attribute else value
     return value
 '''
 
