@@ -34,7 +34,8 @@ def test_where_no_plan_can_be_made_the_old_one_boots_the_machine_and_that_is_tol
     """A fault of the compiler, a full disk: what booted the machine the last time is better than a shell."""
     compiler = "/usr/lib/linit/lib/python3.13/linit/compiler.pyc"
     machine.copy_in(b"run: [sleep, '1000']\n", "/etc/linit/services/fresh.yaml")
-    machine.succeed(f"ln -s ../../services/fresh.yaml /etc/linit/runlevels/default/fresh; mv {compiler} {compiler}.away")
+    machine.succeed("ln -s ../../services/fresh.yaml /etc/linit/runlevels/default/fresh")
+    machine.succeed(f"mv {compiler} {compiler}.away")
     begin = len(machine.console.text)
     machine.reboot()
     machine.wait_for_console(r"booting by the old plan: what has changed since is not in it", begin)

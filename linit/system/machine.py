@@ -92,8 +92,8 @@ class Machine:
     # -- the plan
 
     def _plan(self) -> Plan:
-        """The plan on disk if it is true, else a new one; where none can be made, the old one, loudly: it has booted this
-        machine. A person at the console is asked when there is none at all."""
+        """The plan on disk if it is true, else a new one; where none can be made, the old one, loudly: it has booted
+        this machine. A person at the console is asked when there is none at all."""
         while True:
             found = plans.find(self._paths)
             if found.plan is not None and not found.problem:

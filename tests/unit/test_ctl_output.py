@@ -248,6 +248,8 @@ def test_a_reload_of_a_definition_that_broke_says_that_the_old_one_stays_in_use(
         ran = here.ctl("restart", "nginx")
         assert (ran.status, refused in ran.err) == (1, True)
         assert here.state("nginx") == "up"
+        here.supervisor.next_plan = Plan(tuple(each for each in SMALL_SYSTEM if each.name != "nginx"))
+        assert here.ctl("reload") == Ran(0, "removed  nginx\n", "")
 
 
 def test_kill_says_what_was_sent_to_whom() -> None:
