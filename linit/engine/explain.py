@@ -216,14 +216,15 @@ def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[st
             if Cause(links[-1]["reason"]["cause"]) in LOST:
                 links.append({"name": current, "state": "missing", "text": "no such service", "reason": {}})
             break
-        is_by_wish = is_by_wish and unit.desired is Desired.UP  # else whoever wanted the one before is wanted no more
         reason = unit.wish if is_by_wish else present_reason(engine, unit, seen)
+        is_by_wish = is_by_wish and unit.desired is Desired.UP  # else it tells why it is wanted no more
         if reason.cause is Cause.PROVIDED and reason.of in seen:
             reason = unit.wish  # asked about its provider: who wants it leads on
         links.append(_link(engine, unit, reason, engine.now_s if now_s is None else now_s))
         # What is up is explained by who wants it, not by what that waits for.
         is_by_wish = is_by_wish or _is_up_as_wished(unit, reason)
         current = _wisher(unit) if is_by_wish else _next(reason)
+        is_by_wish = is_by_wish or reason.cause is Cause.RUNLEVEL_LEFT  # who asked for that runlevel, not what it does
     return links
 
 

@@ -204,8 +204,8 @@ class Starting:
         if unit.service.kind.is_trigger and Role.MAIN in unit.running:
             unit.running.discard(Role.MAIN)
             self._is_up(unit)
-        elif Role.MAIN in unit.running and Role.POST not in unit.running and not _is_launcher(unit):
-            self._run_post(unit)
+        elif Role.MAIN in unit.pids and Role.POST not in unit.running and not _is_launcher(unit):
+            self._run_post(unit)  # without a pid yet: said by the trigger that had this name before a reload
 
     def on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         """A command of a starting unit ended."""

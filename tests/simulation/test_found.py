@@ -6,6 +6,7 @@ from typing import Any
 
 from linit.engine import effects
 from linit.engine.events import Shutdown, Verb
+from linit.engine.explain import chain
 from linit.engine.simulator import Behaviour, Simulator
 from linit.model.state import Desired, Finish, Outcome, UnitState
 from tests.simulation.graphs import plan
@@ -471,3 +472,46 @@ def test_what_stays_in_another_runlevel_is_up_because_of_what_wants_it_there() -
     machine.run()
     assert machine.states() == {"app": "up", "db": "up", "one": "down", "two": "up", "web": "down"}
     assert reason(machine, "db") == "pulled in by app (test.yaml:1:1)"
+
+
+def test_who_wanted_a_runlevel_explains_what_that_left_out_not_what_it_waits_for() -> None:
+    """Seed 520002654: `web`, which pulled in `db`, was started by a timer that the runlevel left out, and the runlevel
+    waits for `web`."""
+    services: dict[str, Any] = {
+        "db": {},
+        "slow": {"post": True, "start_timeout_s": 5.0, "kind": "forking"},
+        "web": {"need": ["db", "slow"]},
+        "web.timer": {"kind": "timer", "activates": "web"},
+        "single": {"kind": "runlevel", "want": ["web"]},
+    }
+    behaviours = {"slow": Behaviour(takes_s=3.0), "web.timer": Behaviour(sees_after_s=5.0)}
+    actions = (Ask(75.713, Verb.RUNLEVEL, ("single",)),)
+    play(Scenario(services, behaviours, actions, end_s=124.0, target="web.timer"), thorough=True)
+
+
+def test_a_socket_that_started_a_service_and_is_stopped_is_told_by_who_stopped_it() -> None:
+    """Seed 1030003941: `db` was pulled in by `web`, which its socket started; that waits for `web` to stop."""
+    services: dict[str, Any] = {
+        "db": {},
+        "web": {"need": ["db", "web.socket"]},
+        "web.socket": {"kind": "socket", "activates": "web"},
+    }
+    behaviours = {"web": Behaviour(ignores_term=True), "web.socket": Behaviour(sees_after_s=0.2)}
+    machine = started(world(behaviours, **services), "web.socket")
+    machine.run(until_s=5.0)
+    assert reason(machine, "web") == "started by web.socket: what it waits for"
+    machine.request(Verb.STOP, "web.socket")
+    machine.run(until_s=5.1)
+    links = chain(machine.engine, "db")
+    assert [(link["name"], link["state"]) for link in links] == [
+        ("db", "up"), ("web", "stopping"), ("web.socket", "stopping"),
+    ]  # fmt: skip
+    assert links[-1]["reason"]["cause"] == "stopped"
+
+
+def test_a_trigger_that_became_a_service_is_not_ready_by_what_was_said_of_its_arming() -> None:
+    """Seed 520000553."""
+    first = {"kind": "socket", "activates": "web"}
+    actions = (Replace(109.711, {"web.socket": {**first, "need": ["db"]}}), Replace(109.711, {"web.socket": {}}))
+    services: dict[str, Any] = {"db": {}, "web.socket": first}
+    play(Scenario(services, {}, actions, end_s=373.0, target="web.socket"), thorough=True)
