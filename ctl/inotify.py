@@ -28,12 +28,6 @@ class Watch:
         if self._fd < 0 or libc.inotify_add_watch(self._fd, path, IN_MODIFY | IN_MOVED_TO | IN_CREATE) < 0:
             raise Failure(FAILED, f"{folder}: it cannot be watched: {os.strerror(ctypes.get_errno())}")
 
-    def handed_on(self) -> int:
-        """The descriptor, for a program that this one becomes or starts."""
-        os.set_inheritable(self._fd, True)
-        fd: int = self._fd
-        return fd
-
     def wait(self) -> None:
         """Until something has changed since the last call, or since the beginning."""
         os.read(self._fd, EVENTS_BYTES)

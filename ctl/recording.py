@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from linitctl.client import NoAnswer
 from linitctl.definitions import become, interpreted, output_of
 from linitctl.failure import USAGE, Failure
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
 
     from linitctl.session import Session
 
-READ_BYTES: Final = 1 << 16
-FOLDER: Final = "record"  # in the folder of the logs: linit.record.ring
 
 
 def program(*arguments: str) -> list[str]:
@@ -30,28 +26,16 @@ def place(session: Session, waits: bool) -> list[str]:
 
     With `waits` it waits until the log process has written what had happened by now.
     """
-    log = str(session.paths()["log"])
-    found = ["--log", log]
+    found = ["--log", str(session.paths()["log"])]
     try:
-        changes = _changes(os.path.join(log, FOLDER)) if waits else -1
         report = session.call("report")
     except NoAnswer:
         return found
     if report.get("recording"):
         found += ["--key", report["recording"]]
-        if changes >= 0:
-            found += ["--events", str(report["recorded"]), "--changes", str(changes)]
+        if waits:
+            found += ["--events", str(report["recorded"])]
     return found
-
-
-def _changes(folder: str) -> int:
-    """A descriptor that tells of changes in the folder; -1 where it cannot be watched, or is not there yet."""
-    from linitctl.inotify import Watch
-
-    try:
-        return Watch(folder).handed_on()
-    except Failure:
-        return -1
 
 
 def why(session: Session, options: Namespace) -> dict[str, Any]:

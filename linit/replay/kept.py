@@ -11,23 +11,20 @@ from typing import Final
 
 from linit.record import ring
 from linit.record.recording import Recording, RecordingError, load
+from linit.runtime import inotify
 
-WRITTEN_LIMIT_S: Final = 2.0
-CHANGES_BYTES: Final = 1 << 14
+WRITTEN_LIMIT_S: Final = 5.0
+WRITTEN: Final = inotify.CREATE | inotify.MODIFY | inotify.MOVED_TO
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where recordings are kept. `key` is that of the boot that runs, "" if none does.
-
-    Its recording is whole with `events` rows, and `changes` is a descriptor that tells of changes in the folder
-    (inotify(7)); -1: what is there has to do.
-    """
+    """Where recordings are kept. `key` is that of the boot that runs, "" if none does. Its recording is whole with
+    `events` rows; 0: what is there has to do."""
 
     log: str
     key: str = ""
     events: int = 0
-    changes: int = -1
 
     @property
     def folder(self) -> str:
@@ -41,12 +38,11 @@ def add_place(parser: argparse.ArgumentParser, *, waits: bool = True) -> None:
     parser.add_argument("--key", default="", help=argparse.SUPPRESS)
     if waits:
         parser.add_argument("--events", type=int, default=0, help=argparse.SUPPRESS)
-        parser.add_argument("--changes", type=int, default=-1, help=argparse.SUPPRESS)
 
 
 def place_of(options: argparse.Namespace) -> Place:
     """What those options say."""
-    return Place(options.log, options.key, options.events, options.changes)
+    return Place(options.log, options.key, options.events)
 
 
 def boot_number(word: str) -> int:
@@ -88,13 +84,44 @@ def recording_of(place: Place, boot: int) -> tuple[Recording, tuple[str, ...]]:
 
     Raises RecordingError, OSError.
     """
-    until_s = time.monotonic() + WRITTEN_LIMIT_S
-    while True:
+    if boot != 0 or not place.events:
         paths = paths_of(place, boot)
-        recording = load(*paths)
-        is_whole = boot != 0 or place.changes < 0 or recording.rows >= place.events
-        left_s = until_s - time.monotonic()
-        if is_whole or recording.fault or left_s <= 0:
-            return recording, paths
-        if select.select([place.changes], (), (), left_s)[0]:
-            os.read(place.changes, CHANGES_BYTES)
+        return load(*paths), paths
+    until_s = time.monotonic() + WRITTEN_LIMIT_S
+    while (left_s := until_s - time.monotonic()) > 0:
+        try:
+            changes = _watch(place.folder)
+        except OSError:
+            break  # that cannot be watched: what is there has to do
+        try:
+            if (found := _whole(place)) is not None:
+                return found
+            select.select([changes], (), (), left_s)
+        finally:
+            os.close(changes)
+    paths = paths_of(place, boot)
+    return load(*paths), paths
+
+
+def _whole(place: Place) -> tuple[Recording, tuple[str, ...]] | None:
+    """The recording of the running boot, if everything is in it. Raises OSError."""
+    kept = numbered(place).get(0)
+    try:
+        recording = load(*kept.paths) if kept else None
+    except RecordingError:
+        return None  # its first rows are being written
+    return (recording, kept.paths) if kept and recording and recording.rows >= place.events else None
+
+
+def _watch(folder: str) -> int:
+    """A descriptor that can be read when something was written in `folder`, or when it is made. Raises OSError."""
+    fd = inotify.open_descriptor()
+    while True:
+        try:
+            inotify.add_watch(fd, folder, WRITTEN)
+            return fd
+        except FileNotFoundError:
+            folder = os.path.dirname(folder)  # that of all folders is always there
+        except OSError:
+            os.close(fd)
+            raise

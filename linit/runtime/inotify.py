@@ -17,6 +17,7 @@ from typing import Final
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Loop
 
+MODIFY: Final = 0x2
 ATTRIB: Final = 0x4
 CLOSE_WRITE: Final = 0x8
 MOVED_FROM: Final = 0x40
@@ -56,6 +57,16 @@ class Watch:
     on_event: OnEvent
 
 
+def open_descriptor() -> int:
+    """One that watches nothing yet. Raises OSError."""
+    return _check(_libc.inotify_init1(ctypes.c_int(os.O_CLOEXEC | os.O_NONBLOCK)), "")
+
+
+def add_watch(fd: int, path: str, mask: int) -> int:
+    """Watch what `path` is now; the kernel's number for it. Raises OSError."""
+    return _check(_libc.inotify_add_watch(ctypes.c_int(fd), os.fsencode(path), ctypes.c_uint32(mask | MASK_ADD)), path)
+
+
 class Inotify:
     """The descriptor, and who watches what."""
 
@@ -63,13 +74,12 @@ class Inotify:
         """Raises OSError."""
         self._loop = loop
         self._watches: dict[int, list[Watch]] = {}
-        self._fd = _check(_libc.inotify_init1(ctypes.c_int(os.O_CLOEXEC | os.O_NONBLOCK)), "")
+        self._fd = open_descriptor()
         loop.add_reader(self._fd, self._read)
 
     def add(self, path: str, mask: int, on_event: OnEvent) -> Watch:
         """Watch what `path` is now; with ONLYDIR only a folder. Raises OSError."""
-        flags = ctypes.c_uint32(mask | MASK_ADD)
-        number = _check(_libc.inotify_add_watch(ctypes.c_int(self._fd), os.fsencode(path), flags), path)
+        number = add_watch(self._fd, path, mask)
         watch = Watch(number, mask | ALWAYS, on_event)
         self._watches.setdefault(number, []).append(watch)
         return watch
