@@ -48,7 +48,7 @@ def test_a_replay_of_a_boot_has_the_states_of_the_machine_in_their_order(machine
 
 def test_a_machine_that_no_longer_answers_leaves_the_recording_on_its_disk(machine: Machine, tmp_path: Path) -> None:
     """What the harness does for the report of a failed test: it cuts the power and reads what was written."""
-    machine.succeed("linitctl restart nginx; linitctl record save /dev/null; sync")  # `record` waits for the log process
+    machine.succeed("linitctl restart nginx; linitctl record save /dev/null; sync")  # it waits for the log process
     machine.qmp.command("stop")
     path = tmp_path / "hung.rec"
     path.write_bytes(machine.salvaged_recording())
