@@ -10,6 +10,7 @@ from linitctl import logfiles
 from linitctl.client import NoAnswer
 from linitctl.failure import DENIED, FAILED, OK, UNKNOWN, USAGE, Failure
 from linitctl.logfiles import Entry, Folders
+from linitctl.logprocess import late_words
 from linitctl.session import Command
 from linitctl.style import BOLD, DIM, RED, printable
 
@@ -45,6 +46,8 @@ def _arguments(parser: ArgumentParser) -> None:
 def _logs(session: Session, options: Namespace) -> int:
     paths = session.paths()
     folders = Folders(paths["log"], paths["run"])
+    if late := late_words(paths["run"]):
+        session.complain(late)
     names = list(dict.fromkeys(options.names)) or folders.names()
     for name in names:
         check(session, name, folders.live(name))

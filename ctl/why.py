@@ -262,9 +262,12 @@ def reader(session: Session) -> Reader:
 
     def read(name: str, since_s: float, until_s: float | None) -> list[Line]:
         from linitctl.logfiles import Folders
+        from linitctl.logprocess import late_words
         from linitctl.logs import check
 
         paths = session.paths()
+        if late := late_words(paths["run"]):
+            session.complain(late)
         path = Folders(paths["log"], paths["run"]).live(name)
         try:
             check(session, name, path)

@@ -25,6 +25,7 @@ from linit.logs import elsewhere, limits
 from linit.logs import lines as text
 from linit.logs.flood import Flood
 from linit.logs.kernel import Kernel
+from linit.logs.readers import Readers
 from linit.logs.recovery import recover
 from linit.logs.store import RETRY_S, LogFile, Store
 from linit.logs.stream import Sink, Stream
@@ -33,6 +34,7 @@ from linit.record.ring import Ring
 CONTROL_FD: Final = 3
 MESSAGE_MAX_BYTES: Final = 64 * 1024
 FDS_MAX: Final = 8  # in one message; the protocol sends one
+CHUNKS_OF_A_PIPE: Final = 2  # they take what a pipe can hold
 WAITING_LINES_MAX: Final = 2000  # of linit's own, while there is no place for them
 
 # kill(-1, SIGTERM) of the shutdown and a terminal's ^C must not end the log before the services that write to it.
@@ -46,6 +48,7 @@ class LogProcess:
         self._control = control
         self._store = store
         self._kernel = kernel
+        self._readers = Readers()
         self._epoll = select.epoll()
         self._streams: dict[int, Stream] = {}
         self._floods: dict[str, Flood] = {}
@@ -90,9 +93,25 @@ class LogProcess:
             self._flush_ring()
         elif self._kernel is not None and fd == self._kernel.fd:
             self._kernel.pump()
+        elif fd == self._readers.fd:
+            self._catch_up()
         elif fd == self._store.packer.fd:
             self._epoll.unregister(fd)
             self._store.packer.ended()
+
+    def _catch_up(self) -> None:
+        """Somebody is going to read the log: what was said before goes into it, then they are let go."""
+        readers = self._readers.accept()
+        self._receive()
+        self._flush_ring()
+        for stream in list(self._streams.values()):
+            for _ in range(CHUNKS_OF_A_PIPE):
+                if not self._pump(stream):
+                    break
+        if self._kernel is not None and self._kernel.fd >= 0:
+            self._kernel.pump()
+        for each in readers:
+            each.close()
 
     def _timeout_s(self) -> float | None:
         """Nobody is waited for but pipes, unless a loss has to be told."""
@@ -252,19 +271,24 @@ class LogProcess:
         if self._kernel is not None and self._kernel.fd >= 0:
             self._kernel.begin()
             self._epoll.register(self._kernel.fd, select.EPOLLIN)
+        self._readers.open(self._store.run)
+        if self._readers.fd >= 0:
+            self._epoll.register(self._readers.fd, select.EPOLLIN)
 
     def _take_up(self, stream: Stream) -> None:
         """Begin to read a pipe, after what an earlier log process had of it."""
         stream.begin(self._store)
         self._epoll.register(stream.fd, select.EPOLLIN)
 
-    def _pump(self, stream: Stream) -> None:
-        stream.pump(self._store)
+    def _pump(self, stream: Stream) -> bool:
+        """Take a chunk; False when there was none."""
+        found = stream.pump(self._store)
         if stream.is_ended:
             stream.finish(self._store)
             self._epoll.unregister(stream.fd)
             os.close(stream.fd)
             del self._streams[stream.fd]
+        return found
 
     def _drain(self) -> None:
         """The last act: what is in the pipes goes to the files, the files to the disk. Without a place for them the

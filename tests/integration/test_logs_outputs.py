@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.integration.running import TOP, Gate, Running
+from tests.integration.running import LIMIT_S, TOP, Gate, Running
 
 
 def own_lines(linit: Running, name: str) -> list[str]:
@@ -61,6 +62,40 @@ def test_linits_own_events_are_in_the_store(linit: Running) -> None:
     linit.boot()
     linit.ask_until(lambda: "runlevel default reached" in linit.log("linit"), "the end of the boot in the log")
     assert "linit: runlevel default reached: 1 up" in linit.log("linit").splitlines()
+
+
+def test_logs_shows_what_was_said_before_it_was_asked_however_late_the_log_process_is(linit: Running) -> None:
+    """And `why` the last lines of what has failed."""
+    linit.define("web", kind="oneshot", script="echo no such disk >&2; exit 3")
+    linit.define("other", kind="target")
+    linit.enable("other")
+    linit.boot()
+    linit.ask_until((linit.folder / "run/log.sock").exists, "a log process at work")
+    logger = linit.report()["logger_pid"]
+    os.kill(logger, signal.SIGSTOP)
+    linit.call("start", names=["web"])
+    asking = [begun(linit, "logs", "web"), begun(linit, "why", "web")]
+    for each in asking:
+        linit.ask_until(lambda pid=each.pid: has_asked(pid), "that it waits")  # type: ignore[misc]
+    os.kill(logger, signal.SIGCONT)
+    for each in asking:
+        out, err = each.communicate(timeout=LIMIT_S)
+        assert (out.count("no such disk\n"), err) == (1, "")
+
+
+def begun(linit: Running, *arguments: str) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "linitctl", "--user", str(linit.folder), *arguments]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOP)
+
+
+def has_asked(pid: int) -> bool:
+    """Does it sleep with a connection to linit and one to the log process? Source: proc_pid_fd(5), proc_pid_stat(5)."""
+    sockets = 0
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            sockets += os.readlink(fd).startswith("socket:")
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    return (sockets, state) == (2, "S")
 
 
 def test_a_file_of_the_administrators_gets_the_lines_as_they_are(linit: Running, gate: Gate) -> None:

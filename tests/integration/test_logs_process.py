@@ -22,7 +22,7 @@ import pytest
 import linit
 
 LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z \d+ ([a-z.]+) \d+ (.*)")
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 FULL_LINE = b"x" * 4095
 
 
@@ -402,6 +402,34 @@ def test_each_pipe_gets_its_turn_however_much_another_writes(
     assert sum(path.stat().st_size for path in (tmp_path / "log").iterdir() if path.is_file()) < 6 << 20
 
 
+# -- who reads it
+
+
+def test_who_reads_the_log_is_kept_until_all_that_was_said_before_is_in_it(
+    start: type[Logger], tmp_path: Path, pipe: tuple[int, int]
+) -> None:
+    """However late the log process gets a processor: here it is stopped when it is asked."""
+    run = tmp_path / ("long" * 30)  # a path that no socket can have
+    run.mkdir()
+    logger = start(tmp_path / "log", LINIT_RUN_DIR=str(run))
+    wait_for((run / "log.sock").exists, "that it can be asked")
+    os.kill(logger.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, logger.pid, os.WSTOPPED)
+    logger.give_pipe("web", pipe[0])
+    os.write(pipe[1], b"one\ntwo\n")
+    logger.say("line", "web", "up (pid 4)")
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(PATIENCE_S)
+        folder = os.open(run, os.O_PATH)
+        asking.connect(f"/proc/self/fd/{folder}/log.sock")
+        os.close(folder)
+        assert not (tmp_path / "log/web.log").exists()
+        os.kill(logger.pid, signal.SIGCONT)
+        assert asking.recv(1) == b""
+        assert sorted(texts(tmp_path / "log/web.log")) == [b"linit: up (pid 4)", b"one", b"two"]
+    assert logger.close() == 0
+
+
 # -- old files
 
 
@@ -414,6 +442,7 @@ def test_old_files_are_made_small_while_lines_go_on(
     lines = [b"line %06d" % number for number in range(40_000)]
     feed(pipe[1], lines)
     folder = tmp_path / "log"
+    wait_empty(pipe[0])
     wait_for(lambda: not list(folder.glob("web.log.??????")) and list(folder.glob("*.gz")), "the last file made small")
     assert logger.close() == 0
     for packed in sorted(folder.glob("web.log.*.gz")):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
+from linitctl import logprocess
 from linitctl.failure import Failure
 from linitctl.logfiles import BLOCK_BYTES
 from linitctl.logs import moment, tail
@@ -62,6 +64,22 @@ def test_what_linit_says_is_told_from_what_a_service_writes() -> None:
         log = log_of(here, "web")
         log.append(own("up (pid 7)", NOON_NS))
         assert shown(here.ctl("logs", "web")) == ["linit: up (pid 7)"]
+
+
+def test_a_log_process_that_does_not_catch_up_is_waited_for_only_so_long(tmp_path: Path) -> None:
+    """A disk that hangs, say: what there is is shown, and that something may be missing."""
+    with socket.socket(socket.AF_UNIX) as hangs:
+        hangs.bind(f"{tmp_path}/{logprocess.SOCKET}")
+        hangs.listen()
+        words = "the log process has not caught up within 0.05 s: the last lines may be missing"
+        assert logprocess.late_words(str(tmp_path), 0.05) == words
+
+
+def test_where_no_log_process_is_what_there_is_is_all(tmp_path: Path) -> None:
+    assert logprocess.late_words(str(tmp_path)) == ""
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"{tmp_path}/{logprocess.SOCKET}")
+    assert logprocess.late_words(str(tmp_path)) == ""
 
 
 def test_lines_of_several_services_are_merged_by_time_and_named() -> None:
