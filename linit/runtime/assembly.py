@@ -170,6 +170,7 @@ class Assembly:
         """Run until everything is down, for whatever reason; what is to be done then."""
         if self._costs is not None:
             self._costs.loop_runs()
+        self.supervisor.backlog.takes_turns = True  # what was ordered until now came first
         while self.finish is None:
             try:
                 self.prelude.run_forever()
@@ -221,8 +222,9 @@ class Assembly:
     def _turned(self, asleep_s: float, awake_s: float, has_waited: bool) -> None:
         if self._costs is not None:
             self._costs.turns(asleep_s, awake_s)
-        if self._supervisor is not None and has_waited:
-            self._supervisor.wakeups += 1
+        if self._supervisor is not None:
+            self._supervisor.backlog.turned(awake_s)
+            self._supervisor.wakeups += has_waited
 
     def _confess(self, what: str, bug: Exception) -> None:
         if self._supervisor is not None:

@@ -57,15 +57,18 @@ class _Child:
 class Processes:
     """All children of this process, and the orphans that become its children.
 
-    `confess(what, bug)` is told of a bug in an owner; whoever has a place for that sets it.
+    `confess(what, bug)` is told of a bug in an owner; while `is_held()` nobody is told of anything. Whoever has a place
+    for these sets them.
     """
 
     def __init__(self, loop: Loop, signals: Signals) -> None:
         self.confess: Callable[[str, Exception], None] = _raise
+        self.is_held: Callable[[], bool] = lambda: False
         self.orphans_reaped = 0
         self._loop = loop
         self._signals = signals
         self._reaping, self._beginning = Turn(loop), Turn(loop)
+        self._reaps_soon = False  # in the next turn
         self._children: dict[int, _Child] = {}
         self._after_reap: list[Callable[[], None]] = []
         signals.on(signal.SIGCHLD, self._reap_in_turns)
@@ -122,8 +125,15 @@ class Processes:
 
     def _reap_in_turns(self) -> None:
         """What is too much for one turn of the loop remains a zombie until the next, so that nobody gets its pid."""
-        if not self._reap(self._reaping.is_over):
-            self._loop.call_soon(self._reap_in_turns)
+        if self._reaps_soon:
+            return
+        if self.is_held() or not self._reap(self._reaping.is_over):
+            self._reaps_soon = True
+            self._loop.call_soon(self._reap_on)
+
+    def _reap_on(self) -> None:
+        self._reaps_soon = False
+        self._reap_in_turns()
 
     def _reap(self, is_over: Callable[[], bool]) -> bool:
         """Collect children; were those all that have ended?"""
@@ -156,6 +166,8 @@ class Processes:
 
     def _ended_elsewhere(self, pid: int) -> None:
         """A process that was not our child when we adopted it has ended. If it is now, it is reaped like any other."""
+        if self.is_held():
+            return  # the loop says so again in its next turn
         self.reap()
         child = self._children.get(pid)
         if child is None:
@@ -173,7 +185,7 @@ class Processes:
             os.close(child.pidfd)
 
     def _gate_readable(self, pid: int) -> None:
-        if not self._beginning.is_over():  # or the loop says so again in its next turn
+        if not self.is_held() and not self._beginning.is_over():  # or the loop says so again in its next turn
             self._read_gate(pid)
 
     def _read_gate(self, pid: int) -> None:

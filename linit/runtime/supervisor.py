@@ -1,14 +1,13 @@
 """How does an effect become a deed, and a deed an event? The imperative shell around the engine.
 
 `dispatch(event)` asks the engine what follows and performs it, effect by effect. What happens meanwhile is queued,
-never handled in the middle. A bug, in the engine or in a deed, is caught here and nowhere else: it is told with its
-event, and the loop goes on.
+never handled in the middle; what takes long is done in turns (`linit.runtime.backlog`). A bug, in the engine or in a
+deed, is caught here and nowhere else: it is told with its event, and the loop goes on.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -45,6 +44,7 @@ from linit.model.paths import Paths
 from linit.model.service import Command, Kind, Output, Plan, Service
 from linit.model.state import Finish, Role, UnitState
 from linit.runtime.attendance import Attendance
+from linit.runtime.backlog import Backlog, HeldBack
 from linit.runtime.failure import error_words
 from linit.runtime.loop import Loop
 from linit.runtime.means import Means
@@ -113,17 +113,18 @@ class Supervisor:
         self.surroundings = surroundings or Surroundings()
         self.processes = processes
         processes.confess = self.confess
+        self.backlog = Backlog(loop, self._handle, self._do)
+        processes.is_held = self._is_behind
+        held = HeldBack(loop, self._is_behind)  # for all who report events
         rooms = f"{paths.run}/private"
-        self.members = Members(loop, self.processes, self.surroundings.cgroup_root, self._on_process_event, rooms)
-        self.timers = Timers(loop, self.dispatch)
+        self.members = Members(held, self.processes, self.surroundings.cgroup_root, self._on_process_event, rooms)
+        self.timers = Timers(held, self.dispatch)
         self.pipes = Pipes()
         self.logger: Logger | None = None
         asked = self._launch_probe, self.run, self.request
-        means = Means(engine, loop, paths, self.members, self.dispatch, self.tell, *asked, self.pipes, processes)
+        means = Means(engine, held, paths, self.members, self.dispatch, self.tell, *asked, self.pipes, processes)
         self.attendance = Attendance(means)
         self.measure: Callable[[Transition], object] = lambda _: None  # before what a service had is given back
-        self._queue: deque[Event] = deque()
-        self._is_dispatching = False
         self._ids = itertools.count(1)
         self._on_answer: dict[int, Callable[[Answer], object]] = {}
         self._lock_pids: dict[int, int] = {}  # number of a claim to a lock -> whose it is
@@ -291,28 +292,21 @@ class Supervisor:
 
     # -- events in, effects out
 
+    def _is_behind(self) -> bool:
+        return self.backlog.is_behind
+
     def dispatch(self, event: Event) -> None:
         """Handle an event, after those that came before it."""
-        self._queue.append(event)
-        if self._is_dispatching:
-            return
-        self._is_dispatching = True
-        try:
-            while self._queue:
-                self._handle(self._queue.popleft())
-        finally:
-            self._is_dispatching = False
+        self.backlog.add(event)
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event) -> tuple[Effect, ...]:
         now_s = self.loop.time()
         self._record(event, now_s)
         try:
-            effects = self.engine.handle(event, now_s)
+            return self.engine.handle(event, now_s)
         except Exception as bug:
             self._confess(event, bug)
-            return
-        for effect in effects:
-            self._do(effect)
+            return ()
 
     def _record(self, event: Event, now_s: float) -> None:
         try:
