@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,20 @@ def test_finit_gathers_conditions_that_are_too_long_for_it() -> None:
     assert set(wanted) <= {*gathered, *left}
 
 
+def test_finit_waits_for_pid_files_and_has_what_is_early_in_its_runlevel_s(tree: Tree) -> None:
+    """finit.conf(5). Runlevel 2 comes when the tasks of S are over: nothing in it waits for them once more."""
+    first = replace(CLOCK, early=True)
+    log = replace(WEB, name="log", early=True)
+    web = replace(WEB, after=("clock", "log"))
+    finit.configure(tree, JobSet("small", (first, log, web, replace(STORE, after=("web",)))))
+    assert text(tree, "etc/finit.d/bench.conf") == (
+        "task [S] name:clock /usr/bin/hwclock -s -- clock\n"
+        "service [S2] name:log <task/clock/success> notify:pid /usr/sbin/web -f -- log\n"
+        "service [2] name:web <service/log/ready> notify:pid /usr/sbin/web -f -- web\n"
+        "service [2] name:store <service/web/ready> notify:none @redis:redis /usr/bin/store 'a b' -- store\n"
+    )
+
+
 def test_shepherd_has_a_service_for_each_job(tree: Tree) -> None:
     """Its manual, "Defining Services"."""
     shepherd.configure(tree, SMALL)
@@ -235,6 +250,14 @@ def test_shepherd_has_a_service_for_each_job(tree: Tree) -> None:
     assert written.count("(") == written.count(")")
     assert "(start-in-the-background '(clock web store bench-up))" in written
     assert '#:start (once "/usr/bin/hwclock" "-s")' in written
+
+
+def test_shepherd_waits_for_a_pid_file_only_where_a_service_waits_for_the_daemon(tree: Tree) -> None:
+    """It looks for the file once a second."""
+    shepherd.configure(tree, SMALL)
+    assert "#:pid-file" not in text(tree, "etc/shepherd.scm")
+    shepherd.configure(tree, JobSet("small", (CLOCK, WEB, replace(STORE, after=("web",)), UP)))
+    assert '(make-forkexec-constructor \'("/usr/sbin/web") #:pid-file "/run/web.pid")' in text(tree, "etc/shepherd.scm")
 
 
 def test_linit_has_definitions_of_the_graph_in_the_place_of_those_of_the_machine(tree: Tree) -> None:

@@ -1,8 +1,10 @@
 """finit: a line for each job in /etc/finit.d, with the conditions that it waits for.
 
 What does something once is a `task`, with the condition `task/NAME/success`; a daemon is a `service`, in the
-foreground, up when it runs (`notify:none`) or, the network, when it says so in s6's way: finit's conditions by pid file
-and systemd's notification never came true in this machine. Its own hot plug table is set aside: devices are jobs here.
+foreground, with the condition `service/NAME/ready`: when it has written its pid file, which is finit's own way
+(`notify:pid`), says so in s6's way, or, where it has no other way to say it, runs (`notify:none`; redis too: finit
+4.12 does not hear sd_notify(3), its issue 440). Tasks of the first part of the boot are in runlevel S: runlevel 2 begins
+when they are over. Its hot plug table and those of its plugins that do what a job of the set `real` does are set aside.
 It checks the root and mounts fstab by itself, before anything else; the jobs that would do so find it done. Conditions
 have at most 191 characters; where that is too little, tasks that do nothing gather several.
 """
@@ -24,6 +26,11 @@ while read -r from point rest; do
 done </proc/mounts
 exec fsck.ext4 -p "$device"
 """
+PLUGINS: Final = "usr/lib/finit/plugins"
+JOBS_TOO: Final = ("hotplug", "modprobe", "modules-load", "procps", "rtc", "urandom")
+"""Plugins that do what jobs of the set `real` do: devices, modules, sysctl, the clock, the random seed."""
+NOTIFY: Final = {"fd": "s6", "pidfile": "pid", "tcp": "pid"}
+"""How finit hears that a daemon is ready; who listens on a port here writes its pid file when it does."""
 FOLDER: Final = "usr/lib/bench/finit"
 """Where scripts lie that a line of finit cannot hold."""
 
@@ -34,6 +41,8 @@ def configure(tree: Tree, jobs: JobSet) -> None:
     for file in (tree.root / "etc/finit.d").rglob("*.conf"):
         file.unlink()
     tree.write("etc/finit.d/10-hotplug.conf", "")
+    for name in JOBS_TOO:
+        (tree.root / PLUGINS / f"{name}.so").unlink(missing_ok=True)
     tree.program("usr/sbin/fsck", FSCK)
     known = {job.name: job for job in jobs.jobs}
     lines: list[str] = []
@@ -43,7 +52,10 @@ def configure(tree: Tree, jobs: JobSet) -> None:
         if job.ready == "fd":
             script = f'#!/bin/sh\nexec {job.ready_value}>&"$1"\nexec {shlex.join(job.command)}\n'
             tree.program(f"{FOLDER}/{job.name}", script)
-        conditions = gathered(job.name, [condition(known[name]) for name in job.after], lines)
+        waited = [known[name] for name in job.after]
+        if not job.early:
+            waited = [other for other in waited if other.daemon or not other.early]
+        conditions = gathered(job.name, list(map(condition, waited)), lines)
         lines.append(line(job, conditions))
     tree.write("etc/finit.d/bench.conf", "".join(f"{text}\n" for text in lines))
 
@@ -79,14 +91,12 @@ def line(job: Job, conditions: list[str]) -> str:
     if job.tty:
         return f"tty [2] {waits}{shlex.join(job.command)} nowait"
     if not job.daemon:
-        return f"task [2] name:{name} {waits}{shlex.join(job.command)} -- {name}"
-    words = ["service [2]", f"name:{name}", waits.strip()]
+        return f"task [{'S' if job.early else '2'}] name:{name} {waits}{shlex.join(job.command)} -- {name}"
+    words = [f"service [{'S2' if job.early else '2'}]", f"name:{name}", waits.strip()]
     command = job.command
+    words.append(f"notify:{NOTIFY.get(job.ready, 'none')}")
     if job.ready == "fd":
-        words.append("notify:s6")
         command = (f"/{FOLDER}/{job.name}", "%n")
-    else:
-        words.append("notify:none")
     if job.user:
         words.append(f"@{job.user}:{job.user}")
     if job.pre:
@@ -95,6 +105,6 @@ def line(job: Job, conditions: list[str]) -> str:
 
 
 PEER = Peer(
-    "finit", ("finit",), ("/usr/sbin/finit",), configure,
+    "finit", ("finit", "finit-plugins"), ("/usr/sbin/finit",), configure,
     status="initctl status {job}", poweroff="initctl poweroff",
 )  # fmt: skip

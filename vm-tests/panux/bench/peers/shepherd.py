@@ -1,15 +1,16 @@
 """GNU Shepherd: services in Scheme, with Guile.
 
 Each job is a service of /etc/shepherd.scm, as in Guix: what does something once is a procedure that runs it, and
-counts as running from then on; a daemon is a fork-exec constructor, with its pid file where it writes one when it is
-ready. All are started at once in the background, in the order of their requirements.
+counts as running from then on; a daemon is a fork-exec constructor. Where another service waits for it and it writes a
+pid file when it is ready, that is waited for; not elsewhere, since Shepherd looks for it but once a second. All are
+started at once in the background, in the order of their requirements.
 """
 
 from __future__ import annotations
 
 import json
 
-from panux.bench.job import Job, JobSet
+from panux.bench.job import LAST, Job, JobSet
 from panux.bench.peers.peer import Peer, Tree
 
 HEAD = """\
@@ -21,7 +22,8 @@ HEAD = """\
 
 def configure(tree: Tree, jobs: JobSet) -> None:
     """/etc/shepherd.scm."""
-    services = "\n".join(map(service, jobs.jobs))
+    waited_for = {name for job in jobs.jobs if job.name != LAST for name in job.after}
+    services = "\n".join(service(job, job.name in waited_for) for job in jobs.jobs)
     names = " ".join(symbol(job.name) for job in jobs.jobs)
     tree.write(
         "etc/shepherd.scm",
@@ -39,7 +41,7 @@ def words(command: tuple[str, ...]) -> str:
     return " ".join(json.dumps(word, ensure_ascii=False) for word in command)
 
 
-def service(job: Job) -> str:
+def service(job: Job, is_waited_for: bool) -> str:
     """The definition of a job."""
     after = " ".join(map(symbol, job.after))
     head = f"(service '({symbol(job.name)}) #:requirement '({after})"
@@ -48,7 +50,7 @@ def service(job: Job) -> str:
         return f" {head} #:start (once {words(job.command)}) #:stop {stop})"
     options = []
     command = job.command
-    if job.pidfile and job.background and job.ready in ("tcp", "pidfile", "fd", "notify"):
+    if is_waited_for and job.pidfile and job.background and job.ready in ("tcp", "pidfile", "fd", "notify"):
         command = job.background if job.ready != "pidfile" else job.command
         options.append(f'#:pid-file "{job.pidfile}"')
     if job.user:

@@ -1,9 +1,9 @@
 """systemd as Debian has it, without udev: devices are mdev's here, as for every peer.
 
 A unit for each job: Type=oneshot with RemainAfterExit, notify where the program speaks it, forking where it goes into
-the background when it is ready, else simple. Masked are systemd's own units for what a job of the set does (check and
-remount of the root, sysctl, random seed, modules, /dev/log), and those that wait for udev's devices or for D-Bus, which
-are not installed.
+the background when it is ready, else simple. Masked are systemd's own units for what a job of the set `real` does
+(check and remount of the root, sysctl, random seed, modules, /dev/log), those that wait for udev's devices or for D-Bus,
+which are not installed, and one that calls a program that the image has not, ldconfig.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ JOBS_TOO: Final = (
     "systemd-fsck-root.service", "systemd-remount-fs.service", "systemd-sysctl.service",
     "systemd-random-seed.service", "systemd-modules-load.service", "systemd-journald-dev-log.socket", "tmp.mount",
 )  # fmt: skip
-"""Masked with the set `real`, whose jobs do the same."""
+"""Jobs of the set `real` do the same; the set `graph` has no such work for any init."""
 NOT_HERE: Final = (
     "systemd-logind.service", "serial-getty@ttyS0.service", "getty.target", "systemd-firstboot.service",
+    "ldconfig.service",
 )  # fmt: skip
 MOUNTS: Final = ("root", "localmount")
 FORKS: Final = ("mdev", "network", "nginx")
@@ -36,7 +37,7 @@ def configure(tree: Tree, jobs: JobSet) -> None:
     group = (tree.root / "etc/group").read_text()
     tree.write("etc/group", f"{group}systemd-journal:x:990:\n")
     tree.link(f"{UNITS}/default.target", "/usr/lib/systemd/system/multi-user.target")
-    for name in (*NOT_HERE, *(JOBS_TOO if jobs.name == "real" else ())):
+    for name in (*NOT_HERE, *JOBS_TOO):
         tree.link(f"{UNITS}/{name}", "/dev/null")
     for job in jobs.jobs:
         tree.write(f"{UNITS}/{unit(job.name)}", definition(job))
