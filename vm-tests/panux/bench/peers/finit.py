@@ -3,10 +3,10 @@
 What does something once is a `task`, with the condition `task/NAME/success`; a daemon is a `service`, in the
 foreground, with the condition `service/NAME/ready`: when it has written its pid file, which is finit's own way
 (`notify:pid`), says so in s6's way, or, where it has no other way to say it, runs (`notify:none`; redis too: finit
-4.12 does not hear sd_notify(3), its issue 440). Tasks of the first part of the boot are in runlevel S: runlevel 2 begins
-when they are over. Its hot plug table and those of its plugins that do what a job of the set `real` does are set aside.
-It checks the root and mounts fstab by itself, before anything else; the jobs that would do so find it done. Conditions
-have at most 191 characters; where that is too little, tasks that do nothing gather several.
+4.12 does not hear sd_notify(3), its issue 440). Tasks of the first part of the boot are in runlevel S: runlevel 2
+begins when they are over. Its hot plug table and those of its plugins that do what a job of the set `real` does are set
+aside. It checks the root and mounts fstab by itself, before anything else; the jobs that would do so find it done.
+Conditions have at most 191 characters; where that is too little, tasks that do nothing gather several.
 """
 
 from __future__ import annotations

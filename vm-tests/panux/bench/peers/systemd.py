@@ -2,8 +2,8 @@
 
 A unit for each job: Type=oneshot with RemainAfterExit, notify where the program speaks it, forking where it goes into
 the background when it is ready, else simple. Masked are systemd's own units for what a job of the set `real` does
-(check and remount of the root, sysctl, random seed, modules, /dev/log), those that wait for udev's devices or for D-Bus,
-which are not installed, and one that calls a program that the image has not, ldconfig.
+(check and remount of the root, sysctl, random seed, modules, /dev/log), those that wait for udev's devices or for
+D-Bus, which are not installed, and one that calls a program that the image has not, ldconfig.
 """
 
 from __future__ import annotations
