@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from linit.control.messages import ServiceRecord
 
-HELLO_TIMEOUT_S: Final = 5.0  # a supervisor that is alive answers at once
+HELLO_TIMEOUT_S: Final = 20.0  # a supervisor that is alive answers at once, where it gets a processor
 READ_BYTES: Final = 65536
 
 STATUS_OF_CODE: Final = {

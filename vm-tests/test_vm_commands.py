@@ -39,13 +39,17 @@ SCRIPTS: Final = {
     "impact": "linitctl impact network",
     "graph": "linitctl graph && linitctl graph --output /run/g.dot && linitctl graph --all --output /run/g.svg",
     "record": "linitctl record list && linitctl record save /run/boot.record",
-    "replay": "linitctl replay /run/boot.record && linitctl replay /run/boot.record --to 50 --to-test /run/boot.py",
+    "replay": "linitctl record save /run/a.record && linitctl replay /run/a.record && "
+              "linitctl replay /run/a.record --to 50 --to-test /run/boot.py",
     "analyze": "linitctl analyze time && linitctl analyze blame && linitctl analyze critical-path && "
                "linitctl analyze plot -o /run/boot.svg && linitctl analyze compare 0 0",
     "verify": "linitctl verify && linitctl verify /usr/lib/linit/services",
     "compile": "linitctl compile && linitctl compile --force",
     "runlevel": "linitctl runlevel",
-    "watch": "timeout -s INT 1 linitctl watch; [ $? = 130 ]",
+    "watch": "linitctl run --name watching -- linitctl watch && "
+             "until linitctl logs watching | grep -q 'crond: up'; do linitctl restart crond; done; "
+             "linitctl kill --signal INT watching; "
+             "until linitctl why watching | grep -q 'status 130'; do sleep 0.1; done; linitctl reset watching",
     "report": "linitctl report && linitctl report --json",
     "poweroff": "linitctl poweroff --help",
     "reboot": "linitctl reboot --help",

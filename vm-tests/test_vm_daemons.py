@@ -23,7 +23,6 @@ pytestmark = pytest.mark.vm
 SHIPPED: Final = Path(__file__).resolve().parents[1] / "services/daemons"
 CGROUPS: Final = "/sys/fs/cgroup/linit"
 PYTHON: Final = "/usr/bin/python3"
-DAEMON_LIMIT_S: Final = 60.0
 WEB: Final = """
 import os, select, signal, socket
 listener = socket.socket(fileno=3)
@@ -58,11 +57,12 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "tick": {"kind": "oneshot", "script": "echo tick >> /run/ticks", "schedule": {"every": "1s"}},
     "spare": {"run": ["/bin/sleep", "1000"], "when": {"cmdline": "spare"}},
     "usual": {"run": ["/bin/sleep", "1000"], "when": {"cmdline": "panic=-1"}},
-    "redis.d/test": {
-        "limits": {"memory_max": "48M"},
-        "health": {"run": ["/usr/bin/redis-cli", "ping"], "interval": "1s", "timeout": "10s", "retries": 1},
-    },
+    "redis.d/limits": {"limits": {"memory_max": "48M"}},
 }
+HEALTH: Final = {
+    "health": {"run": ["/usr/bin/redis-cli", "ping"], "interval": "1s", "timeout": "20s", "retries": 1},
+}
+"""Only while it is tested: a busy host may stop the whole machine for longer."""
 FILL: Final = "for i = 1, 100 do redis.call('set', i, string.rep('x', 1000000)) end"
 
 
@@ -82,7 +82,7 @@ def start(machine: Machine, *names: str) -> None:
     """Start these; they are up."""
     machine.call("start", {"names": list(names)})
     for name in names:
-        machine.wait_for_service(name, timeout_s=DAEMON_LIMIT_S)
+        machine.wait_for_service(name)
 
 
 def pid(machine: Machine, name: str) -> int:
@@ -100,8 +100,12 @@ def crash(machine: Machine, name: str) -> None:
     machine.succeed(f"kill -KILL {pid(machine, name)}")
     machine.wait_for_transition(name, "up", since)
     assert set(before) & set(processes(machine, name)) == set()
-    for one in before:
-        machine.fail(f"test -e /proc/{one}")
+    wait_gone(machine, before)
+
+
+def wait_gone(machine: Machine, pids: list[int]) -> None:
+    """A process leaves its cgroup a moment before it is a zombie and reaped."""
+    machine.succeed(*(f"while test -e /proc/{each}; do sleep 0.1; done" for each in pids))
 
 
 def assert_stops_without_a_trace(machine: Machine, name: str, *files: str) -> None:
@@ -110,7 +114,7 @@ def assert_stops_without_a_trace(machine: Machine, name: str, *files: str) -> No
     machine.call("stop", {"names": [name]})
     machine.wait_for_service(name, "down")
     assert machine.succeed(f"find {CGROUPS} -maxdepth 1 -name '{name}*'") == ""
-    machine.fail(*(f"test -e /proc/{one}" for one in before))
+    wait_gone(machine, before)
     machine.fail(*(f"test -e {file}" for file in files))
 
 
@@ -167,7 +171,7 @@ def test_a_dropbear_for_each_connection_is_restarted_by_whoever_is_logged_in(dae
         daemons.fail("nc 127.0.0.1 22 < /dev/null")
         assert typed(logged_in, b"after the stop\n") == b"after the stop\n"
     daemons.succeed(f"until [ -z \"$(find {CGROUPS} -name 'dropbear-accept*')\" ]; do sleep 0.1; done")
-    daemons.fail(*(f"test -e /proc/{one}" for one in first))
+    wait_gone(daemons, first)
     start(daemons, "dropbear")
     assert daemons.ssh("echo back") == "back\n"
 
@@ -219,14 +223,19 @@ def test_why_tells_which_condition_on_the_kernel_command_line_is_not_met(daemons
 
 def test_redis_that_hangs_is_found_by_its_health_check_and_is_back(daemons: Machine) -> None:
     """SIGSTOP stands for a program that hangs: it lives, and answers nobody."""
+    daemons.copy_in(json.dumps(HEALTH).encode(), "/etc/linit/services/redis.d/health.yaml")
+    daemons.succeed("linitctl reload")
     daemons.call("restart", {"names": ["redis"]})
     daemons.wait_for_service("redis")
     since = len(daemons.control.transitions)
     daemons.succeed(f"kill -STOP {pid(daemons, 'redis')}")
     daemons.wait_for_transition("redis", "up", since)
     told = [each["text"] for each in daemons.control.transitions[since:] if each["name"] == "redis"]
-    assert "no longer well: its health check failed: has not ended within 10 s" in told[0]
+    assert "no longer well: its health check failed: has not ended within 20 s" in told[0]
     assert daemons.succeed("redis-cli ping") == "PONG\n"
+    daemons.succeed("rm /etc/linit/services/redis.d/health.yaml", "linitctl reload")
+    daemons.call("restart", {"names": ["redis"]})
+    daemons.wait_for_service("redis")
 
 
 def test_redis_without_memory_is_killed_by_the_kernel_and_is_back(daemons: Machine) -> None:

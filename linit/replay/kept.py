@@ -13,7 +13,7 @@ from linit.record import ring
 from linit.record.recording import Recording, RecordingError, load
 from linit.runtime import inotify
 
-WRITTEN_LIMIT_S: Final = 5.0
+WRITTEN_LIMIT_S: Final = 15.0  # during a boot the log process has no share of the processors, for 10 s at most
 WRITTEN: Final = inotify.CREATE | inotify.MODIFY | inotify.MOVED_TO
 
 

@@ -54,10 +54,11 @@ class Puppet:
         self.linit.define("puppet", **usual | keys)
 
     def boot(self, *options: str) -> None:
-        """Start linit, and have the puppet say that it is ready."""
-        self.do("say('READY=1')")
-        self.linit.boot(*options)
-        self.linit.wait_for("puppet", "up")
+        """Start linit, and have the puppet say that it is ready; up it has been then, whatever came after that."""
+        self.linit.start(*options)
+        self.do("say('READY=1')")  # not before its changes are heard
+        self.linit.wait_for_transition("puppet", "up")
+        self.linit.wait(lambda: self.linit.has_booted, "the end of the boot")
 
     def do(self, line: str) -> None:
         """Have it do this next, whenever that is."""

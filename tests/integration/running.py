@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from linit.control import frames, messages
 
-LIMIT_S: Final = 60.0
+LIMIT_S: Final = 180.0
 ANSWER_MAX_BYTES: Final = 64 << 20
 TOP: Final = Path(__file__).resolve().parents[2]
 

@@ -18,7 +18,7 @@ import pytest
 from linit.record.recording import load
 from linit.replay import interactive
 from linit.replay.stepper import Stepper
-from tests.integration.running import Running
+from tests.integration.running import LIMIT_S, Running
 from tests.integration.test_ctl import ctl
 
 READY = {"script": "echo >&3; exec sleep 1000", "ready": {"fd": 3}}
@@ -182,7 +182,7 @@ def test_one_steps_forward_and_back_on_a_terminal(lived: Running, tmp_path: Path
     def until(text: str) -> None:
         nonlocal shown
         while text not in shown:
-            assert select.select([near], [], [], 20)[0], f"waited for {text!r}, have {shown!r}"
+            assert select.select([near], [], [], LIMIT_S)[0], f"waited for {text!r}, have {shown!r}"
             shown += os.read(near, 4096).decode()
 
     count = len(steps)
@@ -191,7 +191,7 @@ def test_one_steps_forward_and_back_on_a_terminal(lived: Running, tmp_path: Path
         if prompt >= 0:
             until(f"\n{prompt}/{count}> ")
             shown = shown[shown.index(f"\n{prompt}/{count}> ") + 1 :]
-    assert process.wait(20) == 0
+    assert process.wait(LIMIT_S) == 0
     os.close(near)
 
 

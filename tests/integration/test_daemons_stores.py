@@ -99,12 +99,12 @@ def test_postgresql_that_was_killed_recovers_what_was_committed(machine: Machine
 
 def test_postgresql_that_answers_nobody_is_found_by_its_health_check_and_is_back(machine: Machine) -> None:
     """health: pg_isready(1). SIGSTOP stands for a server that hangs: who comes waits in its queue."""
-    health = {"interval": "100ms", "timeout": "2s", "retries": 2}
+    health = {"interval": "100ms", "timeout": "8s", "retries": 2}
     psql = postgresql(machine, health=health, stop_signal="INT", stop_timeout="1s")
     old = machine.linit.pid("postgresql")
     os.kill(old, signal.SIGSTOP)
     machine.linit.wait_for_transition("postgresql", "up", machine.ups("postgresql") + 1)
-    why = "no longer well: its health check failed 2 times: has not ended within 2 s; starts again after 0.5 s"
+    why = "no longer well: its health check failed 2 times: has not ended within 8 s; starts again after 0.5 s"
     assert ("postgresql", "stopping", why) in machine.linit.transitions
     assert machine.ask(*psql, "SELECT 6 * 7", user=NOBODY) == "42\n"
     machine.linit.told.clear()  # that the one which hung was killed

@@ -20,7 +20,7 @@ while not asked:
         sys.stdout.write(f"line {number}\\n")
         number += 1
     sys.stdout.flush()
-    time.sleep(0.001)
+    time.sleep(0.005)
 sys.stdout.write(f"the end after {number}\\n")
 """
 

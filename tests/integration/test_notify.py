@@ -131,6 +131,7 @@ def test_it_hands_over_to_another_main_process_and_ends(puppet: Puppet) -> None:
     puppet.do(FORK)
     puppet.do("say(f'MAINPID={pid}\\nSTATUS=handed over'); os._exit(0)")
     puppet.linit.ask_until(lambda: not is_alive(first), "the end of the first")
+    puppet.linit.ask_until(lambda: puppet.status()["pid"] not in (None, first), "the heir")
     second = puppet.pid
     assert (puppet.status()["state"], puppet.status()["said"]) == ("up", "handed over")
     assert second != first

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.running import LIMIT_S, Gate, Running, command, is_alive
 
 SLEEP = ["/bin/sleep", "1000"]
+IDLE_WINDOWS = 8
 
 
 def test_a_dependent_is_started_when_what_it_needs_is_ready(linit: Running, tmp_path: Path) -> None:
@@ -110,10 +111,10 @@ def test_a_stop_takes_effect_while_a_service_is_starting(linit: Running) -> None
 
 def test_a_start_that_takes_too_long_fails_and_says_which_step(linit: Running) -> None:
     """start_timeout: every start has a limit."""
-    linit.define("slow", run=SLEEP, ready={"path": "/nowhere"}, start_timeout="0.3s", restart="never")
+    linit.define("slow", run=SLEEP, ready={"path": "/nowhere"}, start_timeout="2s", restart="never")
     linit.boot()
     assert linit.states["slow"] == "failed"
-    assert linit.text("slow") == "not up within 0.3 s (runs, not ready yet (path))"
+    assert linit.text("slow") == "not up within 2 s (runs, not ready yet (path))"
 
 
 def test_grandchildren_are_ended_with_their_service(linit: Running, tmp_path: Path) -> None:
@@ -246,14 +247,18 @@ def test_hup_reads_changed_definitions(linit: Running) -> None:
 
 
 def test_an_idle_linit_wakes_up_zero_times(linit: Running) -> None:
-    """DESIGN.md section 5. The one wake-up counted is the question for the count."""
+    """DESIGN.md section 5. The one wake-up counted is the question for the count. What belongs to the boot (a service is
+    healthy after 10 s) may still happen in the first windows."""
     linit.define("idle", run=SLEEP, ready={"probe": "/bin/true"})
     linit.define("once", kind="oneshot", run=["/bin/true"])
     linit.boot()
     linit.ask_until((linit.folder / "log" / "idle.log").exists, "the log process at work")
-    before = linit.report()["wakeups"]
-    assert linit.listen(2.5) == 0
-    assert linit.report()["wakeups"] == before + 1
+    for _ in range(IDLE_WINDOWS):
+        before = linit.report()["wakeups"]
+        assert linit.listen(2.5) == 0
+        if (after := linit.report()["wakeups"]) == before + 1:
+            break
+    assert after == before + 1
 
 
 def test_a_folder_has_one_linit(linit: Running) -> None:

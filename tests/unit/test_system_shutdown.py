@@ -54,15 +54,15 @@ def child(seconds: float) -> int:
 def test_waiting_ends_with_the_child_and_not_with_the_limit(patience: Patience) -> None:
     pid = child(0.05)
     began_s = time.monotonic()
-    assert patience.wait(10.0, lambda: patience.has_ended(pid))
-    assert time.monotonic() - began_s < 5.0
+    assert patience.wait(300.0, lambda: patience.has_ended(pid))
+    assert time.monotonic() - began_s < 150.0
 
 
 def test_waiting_ends_at_its_limit(patience: Patience) -> None:
-    pid = child(30.0)
+    pid = child(300.0)
     assert not patience.wait(0.05, lambda: patience.has_ended(pid))
     os.kill(pid, signal.SIGKILL)
-    assert patience.wait(10.0, lambda: patience.has_ended(pid))
+    assert patience.wait(120.0, lambda: patience.has_ended(pid))
 
 
 def test_the_whole_has_a_limit_too() -> None:
@@ -76,10 +76,10 @@ def test_the_whole_has_a_limit_too() -> None:
 def test_a_second_wish_to_end_makes_every_wait_short(patience: Patience) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     began_s = time.monotonic()
-    assert not patience.wait(20.0, lambda: False)
-    assert not patience.wait(20.0, lambda: False)
+    assert not patience.wait(300.0, lambda: False)
+    assert not patience.wait(300.0, lambda: False)
     assert patience.is_hurried
-    assert time.monotonic() - began_s < 2 * HURRIED_WAIT_S + 2.0
+    assert time.monotonic() - began_s < 2 * HURRIED_WAIT_S + 100.0
 
 
 def test_a_step_that_hangs_is_left_behind_and_told(patience: Patience, console: Path) -> None:
