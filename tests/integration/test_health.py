@@ -3,8 +3,6 @@ clock decides is only how soon: no test fails on a slow machine."""
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -247,8 +247,8 @@ def test_hup_reads_changed_definitions(linit: Running) -> None:
 
 
 def test_an_idle_linit_wakes_up_zero_times(linit: Running) -> None:
-    """DESIGN.md section 5. The one wake-up counted is the question for the count. What belongs to the boot (a service is
-    healthy after 10 s) may still happen in the first windows."""
+    """DESIGN.md section 5. The one wake-up counted is the question for the count. What belongs to the boot (a service
+    is healthy after 10 s) may still happen in the first windows."""
     linit.define("idle", run=SLEEP, ready={"probe": "/bin/true"})
     linit.define("once", kind="oneshot", run=["/bin/true"])
     linit.boot()
