@@ -131,7 +131,7 @@ class Kin:
 
     def _away(self) -> set[int]:
         """Who left the sessions, as far as they can be found now."""
-        asked = {pid: self._answer(pid) for pid in self._processes.orphans()}
+        asked = {pid: self._answer(pid, found) for pid, found in self._orphans().items()}
         now_s = self._now_s()
         self._untold_s = {pid: self._untold_s.get(pid, now_s) for pid, is_ours in asked.items() if is_ours is None}
         self.is_untold = any(now_s - since_s < UNTOLD_LIMIT_S for since_s in self._untold_s.values())
@@ -142,9 +142,15 @@ class Kin:
             pid for pid, each in stats.items() if each and each.is_alive and each.session not in self._sessions
         }
 
-    def _answer(self, pid: int) -> bool | None:
+    def _orphans(self) -> dict[int, sessions.Stat | None]:
+        """All of them; also those that one has left behind which died just now."""
+        found = {pid: sessions.stat(pid) for pid in self._processes.orphans()}
+        if all(each is not None and each.is_alive for each in found.values()):
+            return found
+        return {pid: sessions.stat(pid) for pid in self._processes.orphans(anew=True)}
+
+    def _answer(self, pid: int, found: sessions.Stat | None) -> bool | None:
         """Is an orphan one of ours? None: it cannot be told now."""
-        found = sessions.stat(pid)
         if found is not None and found.is_alive and not self._sessions.isdisjoint((found.session, found.group)):
             return True
         return strays.bears(pid, self._mark, self._proc)

@@ -69,6 +69,7 @@ class Processes:
         self._signals = signals
         self._reaping, self._beginning = Turn(loop), Turn(loop)
         self._reaps_soon = False  # in the next turn
+        self._orphans: list[int] | None = None  # as the kernel told in this turn, since the last that were reaped
         self._children: dict[int, _Child] = {}
         self._after_reap: list[Callable[[], None]] = []
         signals.on(signal.SIGCHLD, self._reap_in_turns)
@@ -111,9 +112,21 @@ class Processes:
             self._loop.add_reader(pidfd, self._ended_elsewhere, pid)
         return True
 
-    def orphans(self) -> list[int]:
-        """Our children that nobody here owns: what services left behind."""
-        return [pid for pid in sessions.children(os.getpid()) if pid not in self._children]
+    def orphans(self, *, anew: bool = False) -> list[int]:
+        """Our children that nobody here owns: what services left behind.
+
+        The kernel is asked again in each turn of the loop and after whatever was reaped, unless `anew`: a thousand
+        services that end in one turn ask as often. Who dies in between is listed until it is reaped, and what it
+        leaves behind then is not: who finds a dead one in the list asks `anew`.
+        """
+        if self._orphans is None or anew:
+            if self._orphans is None:
+                self._loop.call_soon(self._forget_orphans)
+            self._orphans = [pid for pid in sessions.children(os.getpid()) if pid not in self._children]
+        return [pid for pid in self._orphans if pid not in self._children]
+
+    def _forget_orphans(self) -> None:
+        self._orphans = None
 
     def after_reap(self, callback: Callable[[], None]) -> None:
         """Call back after each round of reaping, when all owners have been told."""
@@ -142,6 +155,7 @@ class Processes:
             # Some are collected before any is told of: who looks what is left of a service finds few zombies of ours.
             ended = list(itertools.islice(reap_all(), REAPED_AT_ONCE))
             is_all = len(ended) < REAPED_AT_ONCE
+            self._orphans = None
             for pid, status in ended:
                 try:
                     self._ended(pid, status)

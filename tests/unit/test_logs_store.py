@@ -15,7 +15,7 @@ from linit.logs.appended import LOOK_NS
 from linit.logs.files import Old, file_name, old_files
 from linit.logs.limits import EARLY, Limits
 from linit.logs.lines import Batch
-from linit.logs.store import LogFile, Place, Store
+from linit.logs.store import FEW, LogFile, Place, Store, sync_file_system
 
 SECOND_NS = 1_000_000_000
 AT_NS = 1_795_359_001 * SECOND_NS
@@ -401,3 +401,21 @@ def test_old_files_are_found_packed_or_not_in_their_order(tmp_path: Path) -> Non
         ("a.log", 10, False),
         ("b.log", 1, False),
     ]
+
+
+@pytest.mark.parametrize("count", [FEW, FEW + 1])
+def test_at_the_end_everything_is_in_the_files_however_many_there_are(tmp_path: Path, count: int) -> None:
+    """Of many, the disk is not waited for a thousand times: syncfs(2)."""
+    store = Store(str(tmp_path / "log"), key="a")
+    assert store.open()
+    names = [f"s{number}" for number in range(count)]
+    for name in names:
+        store.say(name, "up")
+    store.close()
+    assert {name: texts(tmp_path / "log" / f"{name}.log") for name in names} == {name: ["up"] for name in names}
+
+
+def test_whether_a_file_system_could_be_synced_is_told(tmp_path: Path) -> None:
+    """So that the files are synced one by one if not."""
+    assert sync_file_system(str(tmp_path))
+    assert not sync_file_system(str(tmp_path / "nowhere"))

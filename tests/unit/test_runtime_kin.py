@@ -253,3 +253,53 @@ def test_an_orphan_that_never_tells_is_nobodys_in_the_end(silent: Hidden, tmp_pa
     while Emptied("a") not in silent.reported:
         look_again(silent)
     assert UNTOLD_LIMIT_S <= silent.loop.now_s - from_s < UNTOLD_LIMIT_S + 1
+
+
+def test_who_is_left_behind_by_one_that_died_just_now_is_found(silent: Hidden, tmp_path: Path) -> None:
+    """The kernel is not asked for our children again and again; but again when one that it told of is dead."""
+    telling = Telling(tmp_path)
+    silent.members.before_end = lambda _name, _pid, _status: _tell_of_orphans(telling)
+    worker = silent.leave(WORKS_ITSELF)
+    assert silent.hear() == "again"
+    assert silent.processes.orphans() == [worker]
+    (below,) = sessions.descendants([worker])
+    kin = silent.members._groups["a"].kin
+    assert kin is not None
+    telling.tell(worker, "LINIT_RUN=another's\0", 4096)
+    telling.tell(below, f"LINIT_RUN={kin._mark}\0", 4096)
+    assert silent.members.is_empty("a")  # as far as can be known: it is another's child
+    os.kill(worker, signal.SIGKILL)
+    silent.wait_dead(worker)
+    assert silent.processes.orphans() == [worker]
+    assert not silent.members.is_empty("a")
+    assert silent.members.pids("a") == [below]
+    silent.members.kill_all("a")
+    silent.ends(below)
+    assert silent.reported[-1:] == [Emptied("a")]
+
+
+def test_the_kernel_is_asked_for_orphans_again_after_each_that_is_reaped_and_in_each_turn(hidden: Hidden) -> None:
+    """So a thousand services that end at once do not ask a thousand times for a thousand children."""
+    first = hidden.leave("signal.pause()")
+    callback = next(what[1] for what in reversed(hidden.loop.asked) if what[0] == "soon")
+    assert hidden.processes.orphans() == []  # it is followed
+    one = _forked(lives=True)
+    assert hidden.processes.orphans() == []
+    callback()
+    assert hidden.processes.orphans() == [one]
+    another, third = _forked(lives=False), _forked(lives=True)
+    hidden.wait_dead(another)
+    assert hidden.processes.orphans() == [one]
+    hidden.processes.reap()
+    assert set(hidden.processes.orphans()) == {one, third}
+    hidden.members.kill_all("a")
+    hidden.ends(first)
+
+
+def _forked(*, lives: bool) -> int:
+    pid = os.fork()
+    if not pid:
+        if lives:
+            signal.pause()
+        os._exit(0)
+    return pid
