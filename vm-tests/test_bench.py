@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from panux.bench.picture import picture
 from panux.bench.profile import Profile, Wave, parsed_notes, profile_text, waves_of
 from panux.bench.real import real_set
 from panux.bench.results import Comparison, Series, as_json, from_json, ranked
-from panux.bench.table import table
+from panux.bench.table import later_boots, table
 from panux.faults import PanuxError
 from panux.places import REPOSITORY
 
@@ -322,20 +323,43 @@ def test_the_table_has_a_row_each_peer_the_quickest_first() -> None:
     """A peer that does not boot is shown with its reason."""
     assert table(COMPARISON) == (
         "set graph, first boot: two emulated processors, by the clock\n"
-        "peer      up s     spread  ratio  of bound  said s  PID 1 PSS  RSS  others PSS  size  status ms  off s\n"
-        "quick     2.10  2.00-2.20   1.00      1.40    2.10        0.8  0.9         0.0   0.1          -      -\n"
-        "slow      4.00  4.00-4.00   1.90      2.67    3.90        8.2  9.2         1.0  12.3         20   1.50\n"
-        "broken  failed                                                                   0.0\n"
+        "peer      up s  ratio  of bound  said s  PID 1 PSS  RSS  others PSS  size  status ms  off s\n"
+        "quick     2.10   1.00      1.40    2.10        0.8  0.9         0.0   0.1          -      -\n"
+        "slow      4.00   1.90      2.67    3.90        8.2  9.2         1.0  12.3         20   1.50\n"
+        "broken  failed                                                        0.0\n"
+        "least-most\n"
+        "peer    boots       up s     said s  PID 1 PSS      RSS  others PSS  status ms      off s\n"
+        "quick       2  2.00-2.20  2.00-2.20    0.8-0.8  0.9-0.9     0.0-0.0          -          -\n"
+        "slow        2  4.00-4.00  3.90-3.90    8.2-8.2  9.2-9.2     1.0-1.0      20-20  1.50-1.50\n"
+        "broken      0          -          -          -        -           -          -          -\n"
         "lower bound 1.50 s: the longest chain takes 1.50 s alone (a b),\n"
         "  all work divided by the processors 1.20 s\n"
         "broken: does not boot: no word of it"
     )
 
 
+def test_second_boots_are_shown_beside_the_first() -> None:
+    """Of a peer that booted in both."""
+    second = replace(COMPARISON, boot="second", series=[Series("slow", 0, [Run("", 5.0, 2.9, 3.0)]), RUNS[2]])
+    assert later_boots([COMPARISON, second]) == (
+        "\nset graph, second boot beside first\npeer  first s  second s  ratio\nslow     4.00      3.00   0.75"
+    )
+    assert later_boots([COMPARISON]) == ""
+
+
 def test_results_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     """--json, then --from-json."""
     (tmp_path / "results.json").write_text(as_json([COMPARISON], {"image": "x"}))
     assert from_json(tmp_path / "results.json") == [COMPARISON]
+
+
+def test_json_has_medians_spread_and_ratios_beside_the_runs() -> None:
+    """A ratio is to the least median of all peers; there is none to one that is 0."""
+    slow = json.loads(as_json([COMPARISON], {}))["comparisons"][0]["series"][0]
+    assert slow["figures"]["up_s"] == {"median": 4.0, "least": 4.0, "most": 4.0, "ratio": pytest.approx(4.0 / 2.1)}
+    assert slow["figures"]["shutdown_s"]["ratio"] == 1.0
+    assert slow["figures"]["others_pss_kib"]["ratio"] is None
+    assert len(slow["runs"]) == 2
 
 
 def test_the_picture_names_every_peer_and_the_bound() -> None:
@@ -345,6 +369,7 @@ def test_the_picture_names_every_peer_and_the_bound() -> None:
     assert places == sorted(places)
     assert "no init can do better: 1.50 s" in words
     assert "does not boot" in words
+    assert {"PID 1", "resident", "its others", "on disk", "status", "switch off", "20 ms", "1.50 s"} <= set(words)
 
 
 # --- the profile

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from panux.bench.profile import profile, profile_text
 from panux.bench.results import Comparison, Series
 from panux.bench.seasoning import BOOTS, seasoned
 from panux.bench.sets import SETS, job_set
-from panux.bench.table import LEGEND, MODE_TITLES, table
+from panux.bench.table import LEGEND, MODE_TITLES, later_boots, table
 from panux.faults import MachineError, PanuxError
 from panux.image.archive import Archive, open_archive
 from panux.image.mirror import Mirror, machine_mirror
@@ -33,6 +34,7 @@ DESCRIPTION: Final = """\
 Boots the same services under linit and under the other inits of Debian, in the same machine, and compares them.
 First with instructions counted, where one boot tells all; then by the clock, several rounds."""
 ROUNDS: Final = 3
+BOTH: Final = "both"
 OWN: Final = next(peer for peer in ALL if peer.is_own)
 
 
@@ -44,10 +46,13 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--set", choices=SETS, action="append", help="this set of services (both)")
     made.add_argument("--mode", choices=MODES, action="append", help="this way of counting time (both)")
-    made.add_argument("--boot", choices=BOOTS, action="append", help="of a new disk, or of one booted before (first)")
+    made.add_argument(
+        "--boot", choices=(*BOOTS, BOTH), default=BOOTS[0],
+        help="of a new disk, of one that was booted and shut down before, or both by turns (%(default)s)",
+    )  # fmt: skip
     made.add_argument("--only", metavar="PEERS", default="", help=f"these peers, with commas: {known}")
     made.add_argument(
-        "--rounds", type=int, default=ROUNDS, metavar="N", help="boots of each by the clock (%(default)s)"
+        "--rounds", type=int, metavar="N", help=f"boots of each ({ROUNDS} by the clock, one with instructions counted)"
     )
     made.add_argument("--profile", action="store_true", help="only linit: where the time of its boot goes")
     made.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
@@ -73,7 +78,8 @@ class Bench:
     def __init__(self, options: argparse.Namespace, progress: Progress) -> None:
         self.progress = progress
         self.peers = chosen_peers(options.only)
-        self.rounds: int = options.rounds
+        self.rounds: int | None = options.rounds
+        self.boots: tuple[str, ...] = BOOTS if options.boot == BOTH else (options.boot,)
         self.prepared: Prepared = prepare(progress, options.mirror, options.offline)
         mirror = Mirror(options.mirror.rstrip("/")) if options.mirror else machine_mirror()
         self.archive: Archive = open_archive(places.downloads(), mirror, options.offline)
@@ -90,52 +96,67 @@ class Bench:
                 found[peer.name] = seasoned(peer, found[peer.name], jobs, self.progress)
         return found
 
-    def compare(self, set_name: str, mode: str, boot: str) -> Comparison:
-        """Boots all peers, once with instructions counted, else in rounds of one boot each."""
+    def compare(self, set_name: str, mode: str, on_round: Callable[[list[Comparison]], object]) -> list[Comparison]:
+        """Boots all peers in rounds, in each one boot of every kind that was asked for: a comparison for each kind.
+        `on_round` is called after each round with what there is."""
         jobs = job_set(set_name, lambda name: name)
-        disks = self.disks(jobs, boot)
         cores = 1 if mode == "icount" else WALL_CPUS
-        comparison = Comparison(
-            set_name, mode, [Series(name, disk.size_bytes) for name, disk in disks.items()], boot=boot
-        )
+        disks = {boot: self.disks(jobs, boot) for boot in self.boots}
+        comparisons = [
+            Comparison(set_name, mode, [Series(name, disk.size_bytes) for name, disk in found.items()], boot=boot)
+            for boot, found in disks.items()
+        ]
         if set_name == "graph":
-            self.add_bound(comparison, cores)
-        rounds = 1 if mode == "icount" else self.rounds
+            self.add_bound(comparisons, cores)
+        rounds = self.rounds or (1 if mode == "icount" else ROUNDS)
         for number in range(1, rounds + 1):
-            for peer, series in zip(self.peers, comparison.series, strict=True):
-                title = f"{mode}, {set_name}: {peer.name}" + (f", round {number} of {rounds}" if rounds > 1 else "")
-                with self.progress.step(title):
-                    series.runs.append(measure.measure(peer, disks[peer.name], jobs, mode))
-        return comparison
+            for place, peer in enumerate(self.peers):
+                for comparison in comparisons:
+                    title = f"{mode}, {set_name}, {comparison.boot} boot: {peer.name}"
+                    with self.progress.step(title + (f", round {number} of {rounds}" if rounds > 1 else "")):
+                        run = measure.measure(peer, disks[comparison.boot][peer.name], jobs, mode)
+                    comparison.series[place].runs.append(run)
+            on_round(comparisons)
+        return comparisons
 
-    def add_bound(self, comparison: Comparison, cores: int) -> None:
-        """Measures each service alone, and what follows from it."""
+    def add_bound(self, comparisons: list[Comparison], cores: int) -> None:
+        """Measures each service alone, and what follows from it for comparisons of the same set and mode."""
         floor = next(peer for peer in ALL if peer.name == "busybox")
-        jobs = job_set(comparison.set_name, lambda name: name)
-        with self.progress.step(f"{comparison.mode}, {comparison.set_name}: each service alone"):
-            alone_s = measure.alone_s(self.disk(floor, comparison.set_name), jobs, comparison.mode)
-        comparison.chain_s, comparison.chain = critical_path_s(jobs, alone_s)
-        comparison.work_s, comparison.cores = work_s(jobs, alone_s), cores
-        comparison.bound_s = lower_bound_s(jobs, alone_s, cores)
+        set_name, mode = comparisons[0].set_name, comparisons[0].mode
+        jobs = job_set(set_name, lambda name: name)
+        with self.progress.step(f"{mode}, {set_name}: each service alone"):
+            alone_s = measure.alone_s(self.disk(floor, set_name), jobs, mode)
+        for comparison in comparisons:
+            comparison.chain_s, comparison.chain = critical_path_s(jobs, alone_s)
+            comparison.work_s, comparison.cores = work_s(jobs, alone_s), cores
+            comparison.bound_s = lower_bound_s(jobs, alone_s, cores)
 
 
 def compared(options: argparse.Namespace) -> list[Comparison]:
     """The comparisons that were asked for; each is shown when it is there."""
+    comparisons: list[Comparison] = []
     if options.from_json:
-        comparisons = results.from_json(options.from_json)
-        for comparison in comparisons:
-            print(f"\n{table(comparison)}")
+        comparisons += results.from_json(options.from_json)
+        for _, each in itertools.groupby(comparisons, lambda each: (each.mode, each.set_name)):
+            show(list(each))
         return comparisons
     bench = Bench(options, Progress())
-    comparisons = []
-    for mode, boot, set_name in itertools.product(
-        options.mode or MODES, options.boot or BOOTS[:1], options.set or SETS
-    ):
-        comparison = bench.compare(set_name, mode, boot)
-        comparisons.append(comparison)
-        print(f"\n{table(comparison)}\n", flush=True)
-        write(options, comparisons, bench)
+
+    def on_round(begun: list[Comparison]) -> None:
+        write(options, [*comparisons, *begun], bench)
+
+    for mode, set_name in itertools.product(options.mode or MODES, options.set or SETS):
+        found = bench.compare(set_name, mode, on_round)
+        comparisons += found
+        show(found)
     return comparisons
+
+
+def show(comparisons: list[Comparison]) -> None:
+    """Those of one set in one mode, as text."""
+    for comparison in comparisons:
+        print(f"\n{table(comparison)}")
+    print(f"{later_boots(comparisons)}\n", flush=True)
 
 
 def show_profiles(options: argparse.Namespace) -> None:
@@ -150,9 +171,9 @@ def show_profiles(options: argparse.Namespace) -> None:
 
 
 def write(options: argparse.Namespace, comparisons: list[Comparison], bench: Bench | None) -> None:
-    """Writes the files that were asked for, after each comparison anew: a long run that is stopped leaves something."""
+    """Writes the files that were asked for, after each round anew: a long run that is stopped leaves something."""
     if options.json and bench:
-        facts = {"image": bench.prepared.image.fingerprint, "rounds": bench.rounds}
+        facts = {"image": bench.prepared.image.fingerprint, "peers": [peer.name for peer in bench.peers]}
         options.json.write_text(results.as_json(comparisons, facts))
     if options.svg:
         options.svg.write_text(picture(comparisons))

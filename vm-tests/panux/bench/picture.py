@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Final
 
-from panux.bench.results import Comparison, Figure, Series, ranked
+from panux.bench.results import QUANTITIES, Comparison, Figure, Series, ranked
 from panux.bench.table import MODE_TITLES
 
-WIDTH: Final = 900
+WIDTH: Final = 1040
 MARGIN: Final = 28
 NAMES: Final = 96
 """Room for the names, left of the bars."""
-FACTS: Final = 284
-"""Room for memory and size, right of them."""
+Column = tuple[str, int, Callable[[Series], str]]
+COLUMNS: Final[tuple[Column, ...]] = (
+    ("PID 1", 72, lambda series: megabytes(series, "pid1_pss_kib")),
+    ("resident", 142, lambda series: megabytes(series, "pid1_rss_kib")),
+    ("its others", 212, lambda series: megabytes(series, "others_pss_kib")),
+    ("on disk", 278, lambda series: f"{series.size_bytes / 1e6:.1f} MB"),
+    ("status", 344, lambda series: shown(series, "status_s", 1000, 0, "ms")),
+    ("switch off", 414, lambda series: shown(series, "shutdown_s", 1, 2, "s")),
+)
+"""What a peer costs, right of the bars: title, where the column ends, and its text."""
+FACTS: Final = 414
 ROW: Final = 30
 BAR: Final = 18
 HEAD: Final = 92
@@ -65,10 +74,8 @@ def panel(comparison: Comparison, top: float) -> Iterator[str]:
         MARGIN, top + 34, f"Set {comparison.set_name}, {comparison.boot} boot: exec of init to everything up", "title"
     )
     yield text(MARGIN, top + 54, MODE_TITLES[comparison.mode], "quiet")
-    yield text(right + 72, top + HEAD - 10, "PID 1", "quiet", "end")
-    yield text(right + 142, top + HEAD - 10, "its others", "quiet", "end")
-    yield text(right + 208, top + HEAD - 10, "on disk", "quiet", "end")
-    yield text(right + FACTS, top + HEAD - 10, "switch off", "quiet", "end")
+    for title, end, _ in COLUMNS:
+        yield text(right + end, top + HEAD - 10, title, "quiet", "end")
     step = next((tick for tick in TICKS if longest / tick <= 8), TICKS[-1])
     for number in range(int(longest / step) + 1):
         at = left + number * step * scale
@@ -102,14 +109,21 @@ def row(series: Series, figure: Figure | None, top: float, place: tuple[float, f
         inside = beyond > right - 40
         yield text(left + width - 8 if inside else beyond, middle + 4.5, f"{figure.median:.2f}", "number",
                    "end" if inside else "start")  # fmt: skip
-        pss, others = series.figure(lambda run: run.pid1_pss_kib), series.figure(lambda run: run.others_pss_kib)
-        off = series.figure(lambda run: run.shutdown_s)
-        assert pss and others
-        yield text(right + 72, middle + 4.5, f"{pss.median * 1.024e-3:.1f} MB", "quiet number", "end")
-        yield text(right + 142, middle + 4.5, f"{others.median * 1.024e-3:.1f} MB", "quiet number", "end")
-        yield text(right + FACTS, middle + 4.5, f"{off.median:.2f} s" if off else "-", "quiet number", "end")
-    yield text(right + 208, middle + 4.5, f"{series.size_bytes / 1e6:.1f} MB", "quiet number", "end")
+    for title, end, cell in COLUMNS:
+        if figure is not None or title == "on disk":
+            yield text(right + end, middle + 4.5, cell(series), "quiet number", "end")
     yield "</g>"
+
+
+def megabytes(series: Series, quantity: str) -> str:
+    """A quantity in KiB, as MB of 10^6 bytes."""
+    return shown(series, quantity, 1.024e-3, 1, "MB")
+
+
+def shown(series: Series, quantity: str, scale: float, digits: int, unit: str) -> str:
+    """The median of a quantity for a person, "-" where it was not measured."""
+    figure = series.figure(QUANTITIES[quantity])
+    return f"{figure.median * scale:.{digits}f} {unit}" if figure else "-"
 
 
 def text(x: float, y: float, words: str, style: str, anchor: str = "start") -> str:

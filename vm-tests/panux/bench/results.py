@@ -64,6 +64,26 @@ class Comparison:
     boot: str = "first"
 
 
+QUANTITIES: Final[Mapping[str, Callable[[Run], float | None]]] = {
+    "up_s": lambda run: run.up_s,
+    "said_s": lambda run: run.said_s,
+    "pid1_pss_kib": lambda run: run.pid1_pss_kib,
+    "pid1_rss_kib": lambda run: run.pid1_rss_kib,
+    "others_pss_kib": lambda run: run.others_pss_kib,
+    "status_s": lambda run: run.status_s,
+    "shutdown_s": lambda run: run.shutdown_s,
+}
+"""What each boot has measured."""
+
+
+def ratios(comparison: Comparison, quantity: str) -> dict[str, float]:
+    """How many times the least median of all peers each peer's is; without those that have none, or where it is 0."""
+    figures = {series.peer: series.figure(QUANTITIES[quantity]) for series in comparison.series}
+    medians = {peer: figure.median for peer, figure in figures.items() if figure}
+    least = min(medians.values(), default=0.0)
+    return {peer: median / least for peer, median in medians.items()} if least else {}
+
+
 def ranked(comparison: Comparison) -> list[Series]:
     """The series, quickest boot first; those that failed last."""
 
@@ -75,8 +95,20 @@ def ranked(comparison: Comparison) -> list[Series]:
 
 
 def as_json(comparisons: Sequence[Comparison], facts: Mapping[str, Any]) -> str:
-    """Everything, down to each run."""
-    return json.dumps({"format": FORMAT, **facts, "comparisons": [asdict(each) for each in comparisons]}, indent=1)
+    """Everything, down to each run; medians, spread and ratios beside the runs that they follow from."""
+    return json.dumps({"format": FORMAT, **facts, "comparisons": [entry_of(each) for each in comparisons]}, indent=1)
+
+
+def entry_of(comparison: Comparison) -> dict[str, Any]:
+    """A comparison for JSON."""
+    entry = asdict(comparison)
+    for series, each in zip(comparison.series, entry["series"], strict=True):
+        each["figures"] = {
+            quantity: {**asdict(figure), "ratio": ratios(comparison, quantity).get(series.peer)}
+            for quantity, of in QUANTITIES.items()
+            if (figure := series.figure(of)) is not None
+        }
+    return entry
 
 
 def from_json(file: Path) -> list[Comparison]:
