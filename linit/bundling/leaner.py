@@ -50,7 +50,7 @@ class _Leaner(ast.NodeTransformer):
     """Takes out and writes out, in one walk."""
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
-        node.body = [each for each in node.body if not _is_future(each)]
+        node.body = [each for each in node.body if not _is_for_the_source(each)]
         return self._body(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
@@ -102,8 +102,9 @@ class _Leaner(ast.NodeTransformer):
         return node
 
 
-def _is_future(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+def _is_for_the_source(node: ast.stmt) -> bool:
+    """An import for the source alone: the decorator `value` is written out, though a field may be called so."""
+    return isinstance(node, ast.ImportFrom) and node.module in ("__future__", "linit.model.value")
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -20,12 +20,12 @@ def digest(service: Service) -> str:
         service.reload_signal,
         sorted((each.kind.value, each.on) for each in service.dependencies),
         [service.readiness.kind.value, service.readiness.value, service.readiness.interval_s],
-        [getattr(service.restart, name) for name in Restart.__slots__ if name != "policy"],
+        [getattr(service.restart, name) for name in Restart.__match_args__ if name != "policy"],
         service.restart.policy.value,
         [service.start_timeout_s, service.stop_timeout_s, service.stop_to.value, service.stop_when_unneeded],
         [(step.signal, step.wait_s) for step in service.stop_steps],
         [service.success_statuses, service.success_signals, service.prefer, service.idle_s],
-        [getattr(service.execution, name) for name in Execution.__slots__ if name != "output"],
+        [getattr(service.execution, name) for name in Execution.__match_args__ if name != "output"],
         service.execution.output.value,
         _of_supervision(service),
     ]
@@ -48,7 +48,7 @@ def _of_supervision(service: Service) -> list[Any]:
 
 
 def _fields(value: Listen | Schedule, kind: type) -> list[Any]:
-    return [getattr(value, name) for name in kind.__slots__ if name != "place"]  # type: ignore[attr-defined]
+    return [getattr(value, name) for name in kind.__match_args__ if name != "place"]  # type: ignore[attr-defined]
 
 
 def _of_command(command: Command | None) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from linit.model.place import Fault, Place, Severity
+from linit.model.value import value
 
 DEPTH_MAX: Final = 32
 NODES_MAX: Final = 100_000
@@ -25,7 +26,7 @@ SPECIAL: Final = ("scanning an alias", "scanning an anchor", "cannot start any t
 NAME_LINE: Final = re.compile(r"^name:[ \t]*['\"]?([A-Za-z0-9_.@-]+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Text:
     """A scalar as it is written; "" also for a key with nothing behind it."""
 
@@ -33,7 +34,7 @@ class Text:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class List:
     """A sequence."""
 
@@ -41,7 +42,7 @@ class List:
     items: list[Node]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Map:
     """A mapping, in the order of the file. Its keys are texts, each there once."""
 
@@ -85,7 +86,9 @@ def parse(file: str, text: str) -> list[Document]:
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(text)
     try:
         while (event := loader.get_event()) is not None:
-            builder.take(event)
+            handler = _HANDLERS.get(type(event))
+            if handler is not None:
+                handler(builder, event)
     except (yaml.YAMLError, _Refused) as error:
         builder.fail(error, text)
     finally:
@@ -126,12 +129,6 @@ class _Builder:
     def place(self, mark: Any) -> Place:
         return Place(self.file, mark.line + 1, mark.column + 1)
 
-    def take(self, event: Any) -> None:
-        """One event of libyaml."""
-        handler = _HANDLERS.get(type(event))
-        if handler is not None:
-            handler(self, event)
-
     def begin_document(self, event: Any) -> None:
         self.current, self.anchors = Document(self.place(event.start_mark)), {}
 
@@ -141,9 +138,12 @@ class _Builder:
         self.current = None
 
     def scalar(self, event: Any) -> None:
-        node = Text(self.place(event.start_mark), event.value)
-        self.count(node.place, 1)
-        self.check_tag(event, node.place)
+        mark = event.start_mark
+        place = Place(self.file, mark.line + 1, mark.column + 1)
+        node = Text(place, event.value)
+        self.count(place, 1)
+        if event.tag is not None:
+            self.check_tag(event, place)
         if event.anchor:
             self.anchors[event.anchor] = (node, 1)
         self.add(node)

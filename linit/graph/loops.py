@@ -8,7 +8,7 @@ may be cut takes out its members. Everything is deterministic: names decide betw
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -40,6 +40,33 @@ def graph_of(pairs: Iterable[Pair]) -> Graph:
     return graph
 
 
+def core(pairs: Collection[Pair]) -> set[Pair]:
+    """The edges that can be part of a loop: what is left when, again and again, names are taken away on which nobody
+    depends, or which depend on nobody. Of most machines nothing is left, and networkx has nothing to do."""
+    return _without_ends(_without_ends(pairs, 1), 0)
+
+
+def _without_ends(pairs: Collection[Pair], end: int) -> set[Pair]:
+    """Without the edges that lead, on the side `end` (0: the owner, 1: the other), to names where no further begins."""
+    further = Counter(pair[1 - end] for pair in pairs)
+    behind: dict[str, list[str]] = {}
+    for pair in pairs:
+        behind.setdefault(pair[end], []).append(pair[1 - end])
+    ready = [name for name in behind if name not in further]
+    while ready:
+        for name in behind.pop(ready.pop(), ()):
+            further[name] -= 1
+            if not further[name]:
+                ready.append(name)
+    return {pair for pair in pairs if further[pair[end]] and further[pair[1 - end]]}
+
+
+def ordering_pairs(edges: Mapping[str, Iterable[Dependency]]) -> set[Pair]:
+    """All edges by which one waits for another."""
+    none = EdgeKind.CONFLICTS
+    return {(owner, edge.on) for owner, each in edges.items() for edge in each if edge.kind is not none}
+
+
 def is_hard(edge: Dependency) -> bool:
     """Does the owner's start depend on the other end?"""
     return edge.kind in _HARD
@@ -60,12 +87,14 @@ def cut_alternatives(
     """
     cuts: dict[Pair, list[str]] = {}
     while True:
-        graph = graph_of(pairs)
+        graph = graph_of(core(pairs))
         found: list[Pair] = []
-        for component in components(graph):
+        looped = components(graph)
+        ways = _ways({name for component in looped for name in component}, pairs)
+        for component in looped:
             members = set(component)
             for name in component:
-                there = [each for each in graph[name] if each in providers.get(name, ()) or name in runlevels]
+                there = [each for each in ways[name] if each in providers.get(name, ()) or name in runlevels]
                 inside = [each for each in there if each in members]
                 if inside and (len(inside) < len(there) or name in runlevels):
                     found += [(name, each) for each in inside]
@@ -73,6 +102,15 @@ def cut_alternatives(
         if not found:
             return cuts
         pairs.difference_update(found)
+
+
+def _ways(names: Collection[str], pairs: Iterable[Pair]) -> dict[str, list[str]]:
+    """What each of these depends on, in the order of names."""
+    ways: dict[str, list[str]] = {name: [] for name in names}
+    for owner, on in pairs:
+        if owner in ways:
+            ways[owner].append(on)
+    return {name: sorted(there) for name, there in ways.items()}
 
 
 def each_with_loop(graph: Graph, members: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -104,7 +142,7 @@ def cut(kept: set[Pair], level: Iterable[Pair]) -> dict[Pair, list[str]]:
     """Join the edges of one level to the loop-free `kept`, but for those that are cut, each given with its loop: the
     names from the edge's `on` back to its owner."""
     new = {pair for pair in level if pair not in kept}
-    graph = graph_of(kept | new)
+    graph = graph_of(core(kept | new))
     cuts: set[Pair] = set()
     loops = components(graph)
     for component in loops:

@@ -48,13 +48,18 @@ class _Resolving:
         self.written = {owner: list(each) for owner, each in self.edges.items()}  # loops are told with every edge
 
     def result(self) -> Resolution:
+        if loops.core(loops.ordering_pairs(self.edges)):
+            self.cut_loops()
+        services = dict(sorted(self.services()))
+        self.faults.extend(conflicts.faults(services))
+        return Resolution(tuple(services.values()), tuple(self.faults), tuple(self.cuts))
+
+    def cut_loops(self) -> None:
+        """Those of needs first, then level by level the softer ones that are left."""
         kept = self.cut_hard_loops()
         for level in loops.soft_levels(self.edges):
             for pair, loop in sorted(loops.cut(kept, level).items()):
                 self.drop(pair, loop, level[pair])
-        services = dict(sorted(self.services()))
-        self.faults.extend(conflicts.faults(services))
-        return Resolution(tuple(services.values()), tuple(self.faults), tuple(self.cuts))
 
     def cut_hard_loops(self) -> set[loops.Pair]:
         """Loops of edges that a start depends on: cut where another provider remains, else their members are broken.
@@ -65,7 +70,7 @@ class _Resolving:
         for pair, loop in sorted(loops.cut_alternatives(pairs, providers, runlevels).items()):
             there = [edge for edge in self.edges[pair[0]] if edge.on == pair[1] and loops.is_hard(edge)]
             self.drop(pair, loop, there)
-        graph = loops.graph_of(pairs)
+        graph = loops.graph_of(loops.core(pairs))
         for members in loops.components(graph):
             self.break_members(graph, members)
             inside = set(members)

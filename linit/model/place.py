@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, unsafe_hash=True, order=True)  # as linit.model.value: there is one for each word in a file
 class Place:
     """A position in a file that a person wrote. Line and column count from 1; 0 means "the file as a whole".
 

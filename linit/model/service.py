@@ -8,10 +8,10 @@ systemd.service(5), dinit-service(5) where they agree; services/README.md is the
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final
 
 from linit.model.place import Fault, Place
+from linit.model.value import value
 
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 15.0
@@ -33,12 +33,12 @@ class Kind(enum.Enum):
     TIMER = "timer"  # NAME.timer, from `schedule`
     WATCH = "watch"  # NAME.watch, from `watch`
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, word: str) -> None:
         """`is_trigger`: does it start another service when something happens? `is_daemon`: is it up while its main
         process runs? `runs`: does it run commands?"""
-        self.is_trigger = value in ("socket", "timer", "watch")
-        self.is_daemon = value in ("process", "forking")
-        self.runs = value in ("process", "oneshot", "forking")
+        self.is_trigger = word in ("socket", "timer", "watch")
+        self.is_daemon = word in ("process", "forking")
+        self.runs = word in ("process", "oneshot", "forking")
 
 
 class EdgeKind(enum.Enum):
@@ -54,11 +54,11 @@ class EdgeKind(enum.Enum):
     PROVIDED_BY = "provided_by"  # from a virtual name to one of its providers
     CONFLICTS = "conflicts"
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, word: str) -> None:
         """`is_hard`: does a failure of the other end take the dependent down? `pulls`: does a wish for the dependent
         become a wish for the other end?"""
-        self.is_hard = value in ("need", "bind")
-        self.pulls = value in ("need", "bind", "want")
+        self.is_hard = word in ("need", "bind")
+        self.pulls = word in ("need", "bind", "want")
 
 
 TRIGGERS: Final = {Kind.SOCKET: ".socket", Kind.TIMER: ".timer", Kind.WATCH: ".watch"}  # what their names end in
@@ -79,7 +79,7 @@ EDGE_WORDS: Final = {  # for people: "web needs db"
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dependency:
     """An edge of the graph: its owner depends on `on`. `place` is the file and line that wrote it.
 
@@ -95,7 +95,7 @@ class Dependency:
     learned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """A program to run: argv as execve(2) takes it. `timeout_s` overrides the service's own for this command."""
 
@@ -117,7 +117,7 @@ class ReadinessKind(enum.Enum):
     PROBE = "probe"  # a command ends with success
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Readiness:
     """`value`: the path (pidfile, unix, path), "host:port" (tcp), the descriptor number (fd), else ""."""
 
@@ -127,7 +127,7 @@ class Readiness:
     interval_s: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Health:
     """Is a service that is up still well? `retries` failures of `probe` in a row mean that it is not. No probe runs
     before `grace_s` after it came up."""
@@ -150,7 +150,7 @@ class ListenKind(enum.Enum):
     FIFO = "fifo"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listen:
     """A socket that linit opens. `address`: a path, "@name" (abstract), or "host:port" with a numeric host.
 
@@ -171,7 +171,7 @@ class Listen:
     most: int = 64
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Schedule:
     """When a service is started by the clock. `calendar`: cron expressions (five fields, local time); `every_s` since
     the last start; `after_boot_s` once. `persistent`: what was missed while the machine was off is made up for."""
@@ -191,7 +191,7 @@ class WatchKind(enum.Enum):
     NOT_EMPTY = "not_empty"  # a folder holds something: a spool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WatchedPath:
     """A path that starts a service."""
 
@@ -211,7 +211,7 @@ class ConditionKind(enum.Enum):
     SERVICE = "service"  # is up
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition:
     """One line of `when`. `negated`: it must not be so."""
 
@@ -235,7 +235,7 @@ class RestartPolicy(enum.Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Restart:
     """Respawn policy. The delay before respawn n is `delay_s * factor**(n-1)`, at most `delay_max_s`.
 
@@ -252,7 +252,7 @@ class Restart:
     healthy_after_s: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StopStep:
     """Send `signal` (a number), then wait up to `wait_s` for the processes to be gone."""
 
@@ -278,7 +278,7 @@ class Output(enum.Enum):
     COMMAND = "command"  # the argv of a logger that reads its standard input
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """What a service's cgroup may use. None: unlimited, or the kernel's default. Source: cgroup v2."""
 
@@ -290,7 +290,7 @@ class Limits:
     io_weight: int | None = None  # 1 to 10000, default 100
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Execution:
     """With which rights and surroundings the commands of a service run. Empty text means "as PID 1 has it"."""
 
@@ -322,7 +322,7 @@ class Execution:
     output_to: tuple[str, ...] = ()  # what `output` says more: see Output
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Service:
     """The definition of one service. Immutable; its live record is `linit.engine.unit.Unit`."""
 
@@ -378,7 +378,7 @@ class Service:
         return bool(self.activates) and (self.kind is not Kind.SOCKET or any(each.on_demand for each in self.listen))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CutEdge:
     """A dependency that the compiler dropped to break a cycle: `owner` no longer waits for `dependency.on`."""
 
@@ -390,7 +390,7 @@ class CutEdge:
 KERNEL_SIZE: Final = -2  # of a source that only its text tells: linit.plan.freshness
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Source:
     """A file or folder that the plan was made from. For a folder, `sha256` is that of its sorted entry names.
 
@@ -404,7 +404,7 @@ class Source:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """Everything PID 1 must know to boot; made by the compiler, read from one MessagePack file.
 

@@ -59,8 +59,8 @@ _NO_READINESS: Final = Readiness()
 _NO_RESTART: Final = Restart()
 _PLAIN_EXECUTION: Final = Execution()
 _NO_LIMITS: Final = Limits()
-_OUTPUT: Final = Execution.__slots__.index("output")
-_LIMITS: Final = Execution.__slots__.index("limits")
+_OUTPUT: Final = Execution.__match_args__.index("output")
+_LIMITS: Final = Execution.__match_args__.index("limits")
 
 
 _IN_SERVICES: Final = (Service, Command, Dependency, Readiness, Restart, StopStep, Execution, Limits)
@@ -71,7 +71,7 @@ LAYOUT: Final = binascii.crc32(
     " ".join(
         name
         for each in (*_IN_SERVICES, *supervision.CLASSES, Fault, CutEdge, Source)
-        for name in each.__slots__
+        for name in each.__match_args__
     ).encode()
 )
 

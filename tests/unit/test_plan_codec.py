@@ -130,7 +130,7 @@ def test_every_field_of_a_service_travels() -> None:
     """A field that is added to the model and forgotten here would silently have its default in PID 1."""
     row = msgpack.unpackb(msgpack.unpackb(encode(PLAN))[4])[1][0]
     rarer = set(supervision.FIELDS)
-    assert len(row) - 1 == len(set(Service.__slots__) - {"transient"} - rarer)  # of what was made at run time only
+    assert len(row) - 1 == len(set(Service.__match_args__) - {"transient"} - rarer)  # of what was made at run time only
     for each in (Health, Listen, Schedule, WatchedPath, Condition):
         assert each in supervision.CLASSES
 
