@@ -88,7 +88,8 @@ def _no_arguments(parser: ArgumentParser) -> None:
 def _become(command: str) -> Command:
     texts = {
         "verify": "Check all definitions and print everything that is wrong with them: file, line, what was found,\n"
-        "what was expected. With PATHs, check only these. --strict: warnings are errors.",
+        "what was expected. Of what is wrong in the same way very often, the first ones; --all: all of them.\n"
+        "With PATHs, check only these. --strict: warnings are errors.",
         "compile": "Check all definitions and write the plan that linit boots from; a plan that is up to date stays.\n"
         "--force: write it anew. --output FILE, --root DIR: for another machine's image.",
     }

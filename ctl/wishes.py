@@ -163,7 +163,9 @@ def show_difference(session: Session, result: dict[str, Any]) -> int:
         session.print_json(result)
         return FAILED if broken else OK
     if faults:
-        session.complain(*(f"{fault['severity']}: {fault['text']}" for fault in faults))
+        from linit.control.excerpt import excerpt  # only here: linitctl starts faster without
+
+        session.complain(*excerpt((each["severity"], each["key"], each["expected"], each["text"]) for each in faults))
     rows = [(kind, ", ".join(result[kind])) for kind in ("added", "removed", "changed", "outdated") if result[kind]]
     session.print(*table.render((), rows, session.style))
     if not rows:

@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     compile_.set_defaults(run=_compile_command)
     verify = commands.add_parser("verify", help="say all that is wrong with the definitions")
     verify.add_argument("--strict", action="store_true", help="warnings are errors")
+    verify.add_argument("--all", action="store_true", help="also when very much is wrong in the same way")
     verify.add_argument("--with", dest="instead", action="append", default=[], metavar="PATH=FILE",
                         help="as if FILE stood in place of PATH")  # fmt: skip
     verify.add_argument("files", nargs="*", metavar="PATH", help="only these files and folders, by themselves")
@@ -284,7 +285,7 @@ def _verify_command(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_as_json(faults) | {"services": services}, indent=2))
     else:
-        _print_faults(faults)
+        _print_faults(faults, options.all)
         print(f"{_number(services, 'service')} checked: {_summary(count)}")
     is_wrong = count[Severity.ERROR] or (options.strict and count[Severity.WARNING])
     return ERRORS if is_wrong else DONE
@@ -334,9 +335,15 @@ def _number(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _print_faults(faults: Iterable[Fault]) -> None:
-    for fault in faults:
-        print(f"{fault.severity.value}: {fault}")
+def _print_faults(faults: Iterable[Fault], are_all_shown: bool = False) -> None:
+    from linit.control.excerpt import excerpt
+
+    if are_all_shown:
+        lines: Iterable[str] = (f"{fault.severity.value}: {fault}" for fault in faults)
+    else:
+        lines = excerpt((fault.severity.value, fault.key, fault.expected, str(fault)) for fault in faults)
+    for line in lines:
+        print(line)
 
 
 def _as_json(faults: Sequence[Fault]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ PACKAGES: Final = ("model", "plan", "engine", "record", "runtime", "control", "s
 NEVER: Final = (
     "linit.model.value", "linit.record.reading", "linit.record.restoring", "linit.record.recording",
     "linit.record.ring", "linit.engine.simulated", "linit.engine.simulator", "linit.runtime.user",
+    "linit.control.excerpt",
 )  # fmt: skip
 """Modules of these packages that PID 1 does not import."""
 FIRST: Final = ("linit.__main__", "linit.system.boot", "linit.system.machine")

@@ -69,9 +69,7 @@ _IN_SERVICES: Final = (Service, Command, Dependency, Readiness, Restart, StopSte
 # that only looked at the head would call it up to date for ever: so the head has this number, too.
 LAYOUT: Final = binascii.crc32(
     " ".join(
-        name
-        for each in (*_IN_SERVICES, *supervision.CLASSES, Fault, CutEdge, Source)
-        for name in each.__match_args__
+        name for each in (*_IN_SERVICES, *supervision.CLASSES, Fault, CutEdge, Source) for name in each.__match_args__
     ).encode()
 )
 

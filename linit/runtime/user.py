@@ -16,6 +16,7 @@ import time
 from functools import partial
 from typing import Any, Final
 
+from linit.control.excerpt import excerpt
 from linit.engine.effects import BootFinished, Told, Transition
 from linit.engine.events import Verb
 from linit.model.paths import Paths
@@ -72,8 +73,8 @@ def _run(folder: str, runlevel: str, cgroup_root: str, is_quiet: bool) -> int:
         if found.plan is None:
             raise CannotRun(problem or found.problem, NO_PLAN)
     assert found.plan is not None, "linit bug: no problem, and no plan"
-    for fault in found.plan.faults:
-        sys.stderr.write(f"{fault.severity.value}: {fault}\n")
+    for line in excerpt((each.severity.value, each.key, each.expected, str(each)) for each in found.plan.faults):
+        sys.stderr.write(f"{line}\n")
     supervisor = assembly.begin(found.plan)
     if not is_quiet:
         supervisor.observe(Lines(supervisor, 1).observe)

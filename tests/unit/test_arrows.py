@@ -14,7 +14,7 @@ COMPILER_ONLY = {
     "linit.testing", "linit.replay", "linit.bundling",
 }  # fmt: skip
 EVERYBODYS = ("linit.VERSION", "linit.messagepack")
-OF_CLIENT = ("linit.control.messages", "linit.control.frames", "linit.control.nearest")
+OF_CLIENT = ("linit.control.messages", "linit.control.frames", "linit.control.nearest", "linit.control.excerpt")
 RUNTIME_SIDE = ("runtime", "logs", "record", "control", "system")
 NOT_IN_PID_1 = {"yaml", "networkx", "psutil", "subprocess", "threading", "logging", "multiprocessing", "concurrent"}
 

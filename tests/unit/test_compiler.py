@@ -216,6 +216,29 @@ def test_verify_prints_every_fault_in_the_order_of_files_and_writes_nothing(
     assert not (root / "var").exists()
 
 
+def test_of_what_is_wrong_in_the_same_way_very_often_the_first_ones_are_shown_and_the_rest_is_counted(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that was taken away may be needed by thousands. --all and --json have them all; the status is the same."""
+    needs = ", ".join(f"gone{number:05}" for number in range(2020))
+    put(root, "/etc/linit/services/c.yaml", f"run: [/bin/sh]\nneed: [{needs}]\nwant: nobody\n")
+    assert run("verify", "--root", root) == compiler.ERRORS
+    told = capsys.readouterr().out.splitlines()
+    place, words = "/etc/linit/services/c.yaml:2", "expected a defined service"
+    assert told[:20] == [f"error: {place}:{8 + 11 * n}: need: found 'gone{n:05}', {words}" for n in range(20)]
+    assert told[20:] == [
+        "note: /etc/linit/services/c.yaml:3:7: want: found 'nobody', expected a defined service; it is left out",
+        "error: need: 2,000 more of these, expected a defined service; all of them: linitctl verify --all",
+        "3 services checked: 2020 errors, 0 warnings, 1 note",
+    ]
+    assert run("compile", "--root", root) == compiler.ERRORS
+    assert len(capsys.readouterr().out.splitlines()) == 22
+    assert run("verify", "--root", root, "--all") == compiler.ERRORS
+    assert len(capsys.readouterr().out.splitlines()) == 2022
+    assert run("verify", "--root", root, "--json") == compiler.ERRORS
+    assert len(json.loads(capsys.readouterr().out)["faults"]) == 2021
+
+
 def test_strict_makes_warnings_errors(root: Path) -> None:
     put(root, "/etc/linit/services/c.yaml", "run: [/bin/none]\n")
     assert run("verify", "--root", root) == compiler.DONE
