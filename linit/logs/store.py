@@ -322,7 +322,7 @@ def sync_file_system(folder: str) -> bool:
 
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return ctypes.CDLL(None).syncfs(fd) == 0
+            return bool(ctypes.CDLL(None).syncfs(fd) == 0)
         finally:
             os.close(fd)
     return False
