@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from linit.engine.edges import CHANGES, NOTHING, PROVISION, VITAL, Kinds, Supply, holds, share, supply, waits
+from linit.engine.edges import CHANGES, NOTHING, VITAL, Difference, holds, share, supply, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import NEXT, Step
@@ -159,8 +159,11 @@ class Board:
             if state is UP or state is STARTING:
                 if not unit.bouncing and (unit.ready or unit.service.kind is not VIRTUAL):
                     return
-            elif state is WAITING and unit.unmet and unit.next_service is None:
-                return
+            elif unit.next_service is None:
+                if state is WAITING and unit.unmet:
+                    return
+                if state is BACKOFF and unit.deadline_s is not None and unit.service.kind is not VIRTUAL:
+                    return
         self._list(unit)
 
     def _list(self, unit: Unit) -> None:
@@ -171,16 +174,31 @@ class Board:
             self.acts.append(unit)
 
     def move(self, unit: Unit, step: Step, reason: Reason, duration_s: float | None = None) -> None:
-        """Take one step of the transition table."""
+        """Take one step of the transition table, and let the unit go on from there."""
+        self.step(unit, step, reason, duration_s)
+        if self.goals:
+            self.goals.append(unit)  # it goes on when its neighbours have seen it so
+        else:
+            self.act(unit)
+
+    def defers(self, unit: Unit) -> bool:
+        """Are goals to be judged first? Then `unit` goes on when its neighbours have seen where it is now."""
+        if self.goals:
+            self.goals.append(unit)
+            return True
+        return False
+
+    def step(self, unit: Unit, step: Step, reason: Reason, duration_s: float | None = None) -> None:
+        """Take one step of the transition table; what the unit does next is the caller's."""
         before = unit.state
         after = NEXT.get((before, step))
         assert after is not None, f"linit bug: {unit.name} is {before.value}, which has no step {step.value}"
+        if after.is_at_rest_down and not (before is STOPPING and after is DOWN and reason.cause is unit.reason.cause):
+            self._tell_of_rest(unit, before, after)
         unit.reason = reason
         unit.changed_at_s = self.now_s
         self.effects.append(Transition(unit.name, before, after, reason, self.now_s, duration_s))
         self.changed[unit.name] = None
-        if after.is_at_rest_down:
-            self._tell_of_rest(unit, before, after)
         if unit.terminal and after is not STARTING:
             self._give_back_terminal(unit)
         if unit.service.kind is not VIRTUAL:
@@ -188,14 +206,11 @@ class Board:
             counts[before] -= 1
             counts[after] += 1
         self._show(unit, after, unit.goal, unit.hope)
-        if self.goals:
-            self.goals.append(unit)  # it goes on when its neighbours have seen it so
-        else:
-            self.act(unit)
 
     def _tell_of_rest(self, unit: Unit, before: UnitState, after: UnitState) -> None:
         """Those that need it may be down, or failed, because of it: they say so."""
-        for dependent in self._owners_by(unit, VITAL):
+        owners = self._owners(unit) if unit.owners is None else unit.owners
+        for dependent in [each for kind, dependents in owners if kind in VITAL for each in dependents]:
             if dependent.service.kind is VIRTUAL:  # one of perhaps hundreds says why it is down
                 may_follow = dependent.reason.of == unit.name or FAILED in (before, after)
             else:
@@ -208,7 +223,7 @@ class Board:
         """Does something wait, while nothing has a process, a timer or an order under way that could end the wait?"""
         counts = self.counts
         busy = counts[STARTING] + counts[STOPPING] + counts[BACKOFF]
-        return busy == self.held and self.waits and not self.idlers
+        return busy == self.held and not self.idlers and self.waits
 
     @property
     def waits(self) -> bool:
@@ -241,15 +256,16 @@ class Board:
         What is lost never lets another win, nor the reverse, so both come to an end, also in a ring of needs that old
         and new definitions close. All in one breath, loss and gain could chase each other around it for ever.
         """
-        while self.goals or self.rising:
-            is_rest = not self.goals
-            unit = self.rising.popleft() if is_rest else self.goals.popleft()
+        goals, rising = self.goals, self.rising
+        while goals or rising:
+            is_rest = not goals
+            unit = rising.popleft() if is_rest else goals.popleft()
             hope = has_hope(unit)
             goal = hope and may_be_up(unit)
             if goal is unit.goal and hope is unit.hope:
                 self.act(unit)
             elif not is_rest and hope >= unit.hope and goal >= unit.goal:
-                self.rising.append(unit)
+                rising.append(unit)
             else:
                 if not unit.listed:
                     self._list(unit)  # before those that it is a reason for
@@ -261,29 +277,34 @@ class Board:
         change = CHANGES[unit.state, unit.goal, unit.hope, state, goal, hope]
         unit.state, unit.goal, unit.hope = state, goal, hope
         if change.owners:
+            owed = change.owners
             for kind, dependents in self._owners(unit) if unit.owners is None else unit.owners:
-                difference = change.owners.get(kind)
+                difference = owed.get(kind)
                 if difference is not None:
-                    self._tell_dependents(dependents, *difference)
-        if change.mirrors is not None:
-            for virtual in self._owners_by(unit, PROVISION):
-                self._tell_virtual(virtual, change.mirrors)
+                    self._tell_dependents(kind, dependents, difference)
         if change.others:
+            holds = change.others
             for kind, others in self._others(unit) if unit.others is None else unit.others:
-                held = change.others.get(kind)
+                held = holds.get(kind)
                 if held is None:
                     continue
                 for on in others:
                     on.holders += held
-                    if not on.holders:
+                    if not on.holders and on.state is STOPPING:
                         self.act(on)
 
-    def _tell_dependents(self, dependents: Iterable[Unit], blocked: int, doomed: int, waiting: int) -> None:
+    def _tell_dependents(self, kind: EdgeKind, dependents: Iterable[Unit], difference: Difference) -> None:
+        if kind is PROVIDED_BY:
+            for virtual in dependents:
+                self._tell_virtual(virtual, difference)
+            return
+        blocked, doomed, waiting = difference
+        is_order_only = not (blocked or doomed)
         for dependent in dependents:
             dependent.unmet += waiting
-            if blocked or doomed:
+            if not is_order_only:
                 self._tell_dependent(dependent, blocked, doomed)
-            elif not dependent.unmet:
+            elif not dependent.unmet and dependent.state is not UP:
                 self.act(dependent)
 
     def _tell_dependent(self, dependent: Unit, blocked: int, doomed: int) -> None:
@@ -295,7 +316,7 @@ class Board:
         elif dependent.state in EXPLAINED:
             self.act(dependent)  # it may be there for another reason now
 
-    def _tell_virtual(self, virtual: Unit, difference: Supply) -> None:
+    def _tell_virtual(self, virtual: Unit, difference: Difference) -> None:
         alive, hopeful, ready = difference
         virtual.alive += alive
         virtual.hopeful += hopeful
@@ -321,11 +342,6 @@ class Board:
                 found.setdefault(edge.kind, []).append(self.units[edge.on])
         unit.others = tuple(found.items())
         return unit.others
-
-    def _owners_by(self, unit: Unit, kinds: Kinds) -> list[Unit]:
-        """Who depends on `unit` by such an edge."""
-        owners = self._owners(unit) if unit.owners is None else unit.owners
-        return [each for kind, dependents in owners if kind in kinds for each in dependents]
 
     def _join(self, unit: Unit, edge: Dependency, sign: int) -> None:
         """Add (or, with -1, take back) all that one edge contributes to its two ends."""

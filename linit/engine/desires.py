@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from linit.engine.board import Board
+from linit.engine.board import TO_BE_UP, Board
 from linit.engine.events import Verb
 from linit.engine.links import Edge
 from linit.engine.requests import Ledger
@@ -17,7 +17,7 @@ from linit.engine.unit import Unit
 from linit.engine.wishes import closure, conflict_losers, pulled_in
 from linit.model.reason import Cause, Reason
 from linit.model.service import EdgeKind
-from linit.model.state import Desired
+from linit.model.state import UP, Desired
 
 BY_OTHERS: Final = (Cause.PULLED_IN, Cause.RUNLEVEL)
 
@@ -33,12 +33,14 @@ class Desires:
         """Desire `names` and all that they pull in; what conflicts with them is stopped."""
         board = self.board
         wanted = closure(names, board.units, board.links)
-        contested = [name for name in wanted if board.links.foes(name)]
+        contested = board.links.contested(wanted)
         losers = conflict_losers(contested, board.units, board.links)
+        units = board.units
         for name, by in wanted.items():
-            unit = board.units[name]
-            if by is not None and unit.desired is Desired.UP and unit.given_up is None and name not in losers:
-                board.act(unit)
+            unit = units[name]
+            if by is not None and unit.desired is TO_BE_UP and unit.given_up is None and name not in losers:
+                if unit.state is not UP:
+                    board.act(unit)
                 continue  # it is wanted already
             fresh = name in names or unit.desired is Desired.DOWN or unit.given_up is not None
             if fresh:

@@ -9,7 +9,8 @@ table behind this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from linit.model.service import BIND, CONFLICTS, NEED, PROVIDED_BY, EdgeKind
@@ -23,7 +24,6 @@ PRESENT: Final = frozenset({STARTING, UP, STOPPING, BACKOFF})
 RUNNING: Final = frozenset({STARTING, UP, STOPPING})
 SHAKEN: Final = frozenset({BACKOFF, STOPPING})
 
-PROVISION: Final = frozenset({PROVIDED_BY})
 VITAL: Final = frozenset({NEED, BIND, PROVIDED_BY})  # without the other end of such an edge its owner cannot be up
 
 
@@ -86,19 +86,18 @@ class Supply(NamedTuple):
 
 
 Kinds = frozenset[EdgeKind]
+Difference = tuple[int, int, int]  # of two shares, or along PROVIDED_BY of two supplies
 
 
 @value
 class Change:
     """What another view of a unit changes for its neighbours, by the kind of edge; kinds without a change are left out.
 
-    `owners`: what is added to `blockers`, `doomed` and `unmet` of those that depend on it (by a conflict: of either
-    end); `mirrors`: to the counts of a virtual name that it provides, if anything; `others`: to the `holders` of what
-    it depends on.
+    `owners`: what is added to the counts of those that depend on it (by a conflict: of either end), `Share` or, for
+    the virtual names that it provides, `Supply`; `others`: to the `holders` of what it depends on.
     """
 
-    owners: Mapping[EdgeKind, tuple[int, int, int]]
-    mirrors: Supply | None
+    owners: Mapping[EdgeKind, Difference]
     others: Mapping[EdgeKind, int]
 
 
@@ -118,17 +117,17 @@ class Changes(dict[tuple[UnitState, bool, bool, UnitState, bool, bool], Change])
     def __missing__(self, views: tuple[UnitState, bool, bool, UnitState, bool, bool]) -> Change:
         """Compare `views[:3]` with `views[3:]`."""
         before, after = views[:3], views[3:]
-        owners: dict[EdgeKind, tuple[int, int, int]] = {}
+        owners: dict[EdgeKind, Difference] = {}
         others: dict[EdgeKind, int] = {}
         for kind in EdgeKind:
-            old, new = share(kind, before), share(kind, after)
-            if new != old:
-                owners[kind] = (new.blockers - old.blockers, new.doomed - old.doomed, new.unmet - old.unmet)
+            given: Callable[[View], Difference] = supply if kind is PROVIDED_BY else partial(share, kind)
+            first, second, third = (new - old for new, old in zip(given(after), given(before), strict=True))
+            if first or second or third:
+                owners[kind] = (first, second, third)
             held = holds(kind, after) - holds(kind, before)
             if held:
                 others[kind] = held
-        mirrors = Supply(*(new - old for new, old in zip(supply(after), supply(before), strict=True)))
-        self[views] = Change(owners, mirrors if any(mirrors) else None, others)
+        self[views] = Change(owners, others)
         return self[views]
 
 

@@ -34,6 +34,7 @@ from linit.model.state import UP, Desired, Finish, Outcome, Role, UnitState
 
 SHUTDOWN_RUNLEVEL: Final = "shutdown"
 ENDS: Final = (events.Exited, events.SpawnFailed)
+STEADY: Final = (UnitState.STARTING, UnitState.UP)  # nothing follows for who stays in such a state
 
 
 class Engine:
@@ -152,9 +153,12 @@ class Engine:
         unit = board.units.get(event.name)
         if unit is None:
             return  # removed by a reload; what its last process did concerns nobody
-        by_state[unit.state](unit, event)
-        board.act(unit)
-        self._move()
+        state = unit.state
+        by_state[state](unit, event)
+        if unit.state is state and state not in STEADY:
+            board.act(unit)
+        if board.goals or board.acts:
+            self._move()
         if board.changed or board.leaving:
             self._conclude()
 
@@ -191,7 +195,7 @@ class Engine:
     def _move(self) -> None:
         """Let every unit act that has something to do."""
         board, advance = self._board, self._lifecycle.advance
-        acts = board.acts
+        acts, ways = board.acts, self._lifecycle.ways
         while True:
             if board.goals:
                 board.judge()  # all of them, before anything acts
@@ -199,7 +203,10 @@ class Engine:
                 return
             unit = acts.popleft()
             unit.listed = False
-            advance(unit)
+            if unit.next_service is None:
+                ways[unit.state](unit)
+            else:
+                advance(unit)
 
     def _settle(self) -> None:
         self._move()
@@ -225,7 +232,7 @@ class Engine:
         while (
             (board.idlers and board.is_calm and self._lifecycle.starting.end_idling())
             or (board.links.frugal and self._let_go_of_unneeded())
-            or ((board.waits or board.mixed) and self._wedges.break_one())
+            or ((board.mixed or board.is_stuck) and self._wedges.break_one())
         ):
             self._move()
 
@@ -235,16 +242,20 @@ class Engine:
             unit = board.units.get(name)
             if unit is not None:
                 board.emit(*ledger.settle(name, unit))
-                if unit.state is not UP:
+                if unit.state is not UP and name in ledger.reloading:
                     self._asking.on_reload_over(unit, f"it is {unit.state.value}")
         board.changed.clear()
 
     def _let_go_of_unneeded(self) -> bool:
         board = self._board
         units = board.units
-        changed = [units[name] for name in board.changed if name in units]
         freed = False
-        for unit in [each for each in changed if each.state.is_at_rest_down and not is_of_use(each)]:
+        spent = [
+            unit
+            for name in board.changed
+            if (unit := units.get(name)) is not None and unit.state.is_at_rest_down and not is_of_use(unit)
+        ]
+        for unit in spent:
             for other in unneeded_after(unit.name, units, board.links):
                 reason = Reason(Cause.UNNEEDED, board.now_s, of=unit.name)
                 self._desires.wish(units[other], Desired.DOWN, reason)

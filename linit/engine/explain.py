@@ -69,7 +69,7 @@ def waited_for(board: Board, unit: Unit) -> list[tuple[str, str]]:
 def awaited(board: Board, unit: Unit) -> list[str]:
     """Whom a unit waits for now. One at rest does, too: to start as soon as what it is bound to is back."""
     if unit.state.is_at_rest_down:
-        return [edge.on for edge in against(board, unit)] if unit.hope and not unit.goal else []
+        return [edge.on for edge, _ in against(board, unit)] if unit.hope and not unit.goal else []
     return [name for name, _ in waited_for(board, unit)]
 
 

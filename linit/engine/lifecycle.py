@@ -67,7 +67,7 @@ class Lifecycle:
         self.board = board
         self.starting = Starting(board, would_wedge, self._fail_start, self._finish, course)
         self.stopping = Stopping(board, self._on_stopped, self.close_triggers)
-        self._ways: Final[Mapping[UnitState, Callable[[Unit], None]]] = {
+        self.ways: Final[Mapping[UnitState, Callable[[Unit], None]]] = {
             DOWN: self._advance_resting,
             FAILED: self._advance_resting,
             WAITING: self._advance_waiting,
@@ -84,7 +84,7 @@ class Lifecycle:
         if unit.next_service is not None and unit.state not in RUNNING:
             self._change_definition(unit)
         else:
-            self._ways[unit.state](unit)
+            self.ways[unit.state](unit)
 
     def _advance_backoff(self, unit: Unit) -> None:
         if not unit.goal:
@@ -148,7 +148,13 @@ class Lifecycle:
     def _want(self, unit: Unit) -> None:
         waits_for = self._first_unmet(unit)
         cause = Reason(Cause.WAITS_FOR, self.board.now_s, of=waits_for) if waits_for else unit.wish
-        self.board.move(unit, Step.WANTED, cause)
+        self.board.step(unit, Step.WANTED, cause)
+        if self.board.defers(unit):
+            return
+        if unit.next_service is None:
+            self._advance_waiting(unit)  # at once: to its neighbours one that waits looks like one that is down
+        else:
+            self.board.act(unit)
 
     def _first_unmet(self, unit: Unit) -> str:
         if not unit.unmet:
@@ -238,6 +244,9 @@ class Lifecycle:
         unit.left = event.left
         if event.role is Role.MAIN:
             unit.last_exit, unit.last_exit_note = event.status, event.note
+            if unit.state is STOPPING:
+                self.stopping.on_main_end(unit)  # as it should, whatever its status
+                return
         note, succeeded = event.note, is_success(unit.service, event.status)
         if event.role is not Role.MAIN:
             succeeded = event.status == 0  # `success` is said of the service
@@ -332,7 +341,9 @@ class Lifecycle:
         reason = why_not(self.board, unit) if not unit.goal else unit.wish
         if unit.stop_reason is not None and unit.stop_reason.cause is Cause.STOP_TIMEOUT:
             reason = unit.stop_reason
-        self.board.move(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
+        self.board.step(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
+        if not self.board.defers(unit) and (unit.goal or _is_unsettled(unit, reason)):
+            self.board.act(unit)
 
     def close_triggers(self, unit: Unit) -> None:
         """What it was to serve is refused from now on: clients would wait for ever, or start it again and again."""
@@ -425,6 +436,13 @@ class Lifecycle:
         limit_s = unit.service.start_timeout_s
         why = Reason(Cause.START_TIMEOUT, self.board.now_s, text=unit.reason.text, limit_s=limit_s)
         self._fail_start(unit, why)
+
+
+def _is_unsettled(unit: Unit, reason: Reason) -> bool:
+    """May something follow for a unit that has just gone down for this reason, which is the true one?"""
+    if unit.restarting or unit.bouncing or unit.next_service is not None or unit.removed or unit.service.transient:
+        return True
+    return reason.cause is Cause.STOP_TIMEOUT or is_failure(unit, reason)
 
 
 def _has_died(unit: Unit) -> bool:

@@ -26,6 +26,7 @@ class Links:
         self._preferring: dict[str, dict[str, None]] = {}  # who depends on a name and has a `prefer`
         self._kinds_from: dict[str, Kinds] = {}  # of the edges of a name
         self._forward_by: defaultdict[str, dict[Kinds, Collection[Dependency]]] = defaultdict(dict)  # asked for before
+        self._pulled: dict[str, Collection[Dependency]] = {}  # asked for most often
         self.learning: set[str] = set()  # who has edges that were found at run time
         self.frugal: set[str] = set()  # who stops when nobody needs it
         for service in services:
@@ -37,6 +38,7 @@ class Links:
         self._forward[name] = service.dependencies
         self._kinds_from[name] = NONE
         self._forward_by.pop(name, None)
+        self._pulled.pop(name, None)
         if service.stop_when_unneeded:
             self.frugal.add(name)
         for number, dependency in enumerate(service.dependencies):
@@ -58,6 +60,7 @@ class Links:
         self.frugal.discard(name)
         self._kinds_from.pop(name, None)
         self._forward_by.pop(name, None)
+        self._pulled.pop(name, None)
         for number, dependency in enumerate(self._forward.pop(name, ())):
             del self._reverse[dependency.on][name, number]
             if dependency.kind is EdgeKind.CONFLICTS:
@@ -91,6 +94,11 @@ class Links:
         found = self._hostile.get(name)
         return found.values() if found else ()
 
+    def contested(self, names: Iterable[str]) -> list[str]:
+        """Those of these names that have foes."""
+        hostile = self._hostile
+        return [name for name in names if hostile.get(name)]
+
     def provided(self, name: str) -> Iterable[str]:
         """The virtual names that `name` provides."""
         return self._provided.get(name, ())
@@ -101,7 +109,10 @@ class Links:
 
     def pulled(self, name: str) -> Collection[Dependency]:
         """The edges by which a wish for `name` becomes a wish for others."""
-        return self.dependencies_by(name, PULLING)
+        found = self._pulled.get(name)
+        if found is None:
+            found = self._pulled[name] = self.dependencies_by(name, PULLING)
+        return found
 
 
 @cache

@@ -42,8 +42,7 @@ def obstacle(board: Board, unit: Unit) -> tuple[Cause, Dependency] | None:
     is_hopeful = unit.hope and unit.service.kind is not VIRTUAL  # then all that it needs is: nothing of that is lost
     down: Dependency | None = None
     still_up: Dependency | None = None
-    for edge in against(board, unit):
-        on = board.units.get(edge.on)
+    for edge, on in against(board, unit):
         if not is_hopeful and is_lost(board, edge.on):
             return Cause.DEPENDENCY_FAILED, edge
         if on is not None and on.state is UP:
@@ -56,13 +55,14 @@ def obstacle(board: Board, unit: Unit) -> tuple[Cause, Dependency] | None:
     return None if first is None else (Cause.DEPENDENCY_DOWN, first)
 
 
-def against(board: Board, unit: Unit) -> Iterator[Dependency]:
-    """What stands against this unit's being up now."""
+def against(board: Board, unit: Unit) -> Iterator[tuple[Dependency, Unit | None]]:
+    """What stands against this unit's being up now, and the other end of it."""
     if unit.blockers or unit.service.kind is VIRTUAL:
+        units = board.units
         for edge in board.links.dependencies_by(unit.name, VITAL):
-            on = board.units.get(edge.on)
+            on = units.get(edge.on)
             if on is None or not on.goal or (edge.kind is BIND and on.state in SHAKEN):
-                yield edge
+                yield edge, on
 
 
 def is_lost(board: Board, name: str) -> bool:
@@ -71,25 +71,28 @@ def is_lost(board: Board, name: str) -> bool:
     What each has found out about itself is believed: it looks again when what it depends on comes to rest. So a hundred
     that need one name do not all go through its hundred providers.
     """
+    known = _is_known_lost(board, name)
+    if known is not None:
+        return known
     seen: set[str] = set()
     stack = [name]
     while stack:
         current = stack.pop()
         if current in seen:
             continue
-        unit = board.units.get(current)
-        is_known = True if unit is None else _is_lost_itself(unit)
-        if is_known:
+        known = _is_known_lost(board, current)
+        if known:
             return True
-        if is_known is None and unit is not None:
+        if known is None:
             seen.add(current)
-            stack.extend(edge.on for edge in against(board, unit))
+            stack.extend(edge.on for edge, _ in against(board, board.units[current]))
     return False
 
 
-def _is_lost_itself(unit: Unit) -> bool | None:
+def _is_known_lost(board: Board, name: str) -> bool | None:
     """The same, as far as the unit alone tells; None: what it depends on does."""
-    if unit.service.broken:
+    unit = board.units.get(name)
+    if unit is None or unit.service.broken:
         return True
     if unit.desired is Desired.DOWN and unit.service.kind is not VIRTUAL:
         return False

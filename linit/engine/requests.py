@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -114,7 +114,7 @@ class Ledger:
         self._reloads.setdefault(name, []).append(pending)
 
     @property
-    def reloading(self) -> Iterable[str]:
+    def reloading(self) -> Collection[str]:
         """The services of which somebody waits for the end of a reload."""
         return self._reloads.keys()
 

@@ -100,7 +100,7 @@ class Starting:
         unit.left = unit.found = unit.checking = unit.searching = False
         unit.verdict = None
         unit.deadline_s = None
-        self.board.move(unit, Step.MET, self._step_reason(STARTS))
+        self.board.step(unit, Step.MET, self._step_reason(STARTS))
         if unit.service.kind in PROCESSLESS:
             self._is_up(unit)
             return
@@ -155,7 +155,8 @@ class Starting:
         unit.start_duration_s = self.board.now_s - unit.began_at_s
         await_health(self.board, unit)
         watch_health(self.board, unit)
-        self.board.move(unit, Step.READY, self.up_reason(unit), unit.start_duration_s)
+        self.board.step(unit, Step.READY, self.up_reason(unit), unit.start_duration_s)
+        self.board.act(unit)
         if unit.service.kind is Kind.ONESHOT and not unit.service.remains:
             self._finish(unit, Reason(Cause.EXITED, self.board.now_s, status=0))
 

@@ -43,7 +43,9 @@ class Stopping:
         unit.began_at_s = self.board.now_s
         unit.index = 0 if was_up else UNDO_NOTHING
         self.board.hold(unit)
-        self.board.move(unit, Step.STOP, reason)
+        self.board.step(unit, Step.STOP, reason)
+        if not (self.board.defers(unit) or (unit.holders and not unit.bouncing)):
+            self.go(unit)  # at once: there is nobody to wait for
 
     def clean_up(self, unit: Unit, reason: Reason) -> None:
         """A start failed, or a main process ended: end what is left of it, whoever depends on the unit."""
@@ -77,8 +79,14 @@ class Stopping:
                 tell(self.board, unit, f"its stop command {reason}")
             unit.index += 1
             self._undo(unit)
-            return
-        if role is Role.MAIN and unit.left and unit.service.stop_to is StopTo.MAIN:
+        elif role is Role.MAIN:
+            self.on_main_end(unit)
+        else:
+            self.end_if_empty(unit)
+
+    def on_main_end(self, unit: Unit) -> None:
+        """The main process of a stopping unit ended."""
+        if unit.left and unit.service.stop_to is StopTo.MAIN:
             self._kill(unit)
         self.end_if_empty(unit)
 

@@ -31,7 +31,10 @@ def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links) -> di
             edges = () if chosen is None else (chosen,)
         for edge in edges:
             on = edge.on
-            if on not in found and on in units and not units[on].removed:
+            if on in found:
+                continue
+            unit = units.get(on)
+            if unit is not None and not unit.removed:
                 found[on] = (name, edge)
                 queue.append(on)
     return found
@@ -149,6 +152,8 @@ def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[s
     """What `name` had pulled in, asked to be let go of (`stop_when_unneeded`), and nobody else pulls in."""
     free: list[str] = []
     for on in _pulled_by(name, units, links):
+        if on not in links.frugal:
+            continue
         unit = units.get(on)
         if unit is None or not unit.service.stop_when_unneeded or unit.desired is Desired.DOWN:
             continue
@@ -166,7 +171,8 @@ def _pulled_by(name: str, units: Mapping[str, Unit], links: Links) -> Iterator[s
     """What a wish for `name` can have become a wish for: of a virtual name any provider."""
     for dependency in links.pulled(name):
         yield dependency.on
-        if dependency.on in units and units[dependency.on].service.kind is VIRTUAL:
+        unit = units.get(dependency.on)
+        if unit is not None and unit.service.kind is VIRTUAL:
             yield from (edge.on for edge in links.dependencies(dependency.on) if edge.kind is PROVIDED_BY)
 
 

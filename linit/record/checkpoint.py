@@ -44,7 +44,7 @@ LEDGER_DERIVED: Final = {"_pending", "_by_service", "_reloads"}
 LOCKS_DERIVED: Final = {"_queues", "_claims"}
 LINKS_DERIVED: Final = {
     "learning", "frugal", "_forward", "_reverse", "_hostile", "_provided", "_preferring",
-    "_kinds_from", "_forward_by",
+    "_kinds_from", "_forward_by", "_pulled",
 }  # fmt: skip
 UNIT_DERIVED: Final = {"name", "service", "next_service"}
 UNIT_NEIGHBOURS: Final = {"owners", "others", "listed"}  # found when they are asked for
