@@ -14,7 +14,7 @@ from linit.record.recording import load
 from linit.record.ring import Ring
 from tests.unit.recorded import PLAN, READY, deliver
 
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 
 
 def wait_until_it_watches(saving: subprocess.Popen[str], folder: Path) -> None:

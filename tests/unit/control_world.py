@@ -29,7 +29,7 @@ from linit.model.service import Command, Dependency, EdgeKind, Kind, Plan, Readi
 from linit.model.state import Finish, Outcome, Role
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 
 
 def service(name: str, *edges: tuple[str, str], **fields: Any) -> Service:

@@ -88,6 +88,6 @@ def at(path: Path, **more: Any) -> Listen:
 def connect(path: Path) -> socket.socket:
     """A client, which waits for its answer."""
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(30)
+    client.settimeout(180)
     client.connect(str(path))
     return client

@@ -20,7 +20,7 @@ from linit.logs.store import FEW, LogFile, Place, Store, sync_file_system
 SECOND_NS = 1_000_000_000
 AT_NS = 1_795_359_001 * SECOND_NS
 START = "2026-11-22T14:50:01.000000Z 0 out 0 "
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def log(folder: Path, **sizes: int) -> LogFile:
