@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib.util
 import marshal
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
 from typing import Any, Final
 
-from linit.bundling.leaner import drop_unused, lean
+from linit.bundling import reduction
+from linit.bundling.leaner import drop_unused, lean, made_lean
 
 TOP: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BESIDE: Final = os.path.dirname(TOP)
@@ -28,6 +30,8 @@ NEVER: Final = (
 """Modules of these packages that PID 1 does not import."""
 FIRST: Final = ("linit.__main__", "linit.system.boot", "linit.system.machine")
 """What every boot imports, with all that these import at their heads."""
+IN_TROUBLE: Final = ("ctypes", "hashlib", "re", "traceback")
+"""Modules of the library that linit may ask for when there is no disk any more."""
 LOADER: Final = "linit.lean.bundle"
 HEAD_BYTES: Final = 64
 
@@ -47,25 +51,56 @@ def bundle(shown: str = BESIDE) -> bytes:
     """The whole file."""
     sources = dict(modules())
     trees = {name: lean(read(path), path) for name, path in sources.items()}
+    trees |= asyncio_trees(sources)
     drop_unused(trees)
     codes = {name: compiled(tree, place(sources[name], shown)) for name, tree in trees.items()}
-    first = in_order(trees, FIRST)
+    first = [name for name in in_order(trees, FIRST) if name != LOADER]
     entry = {name: (path.endswith("/__init__.py"), place(path, shown)) for name, path in sources.items()}
     eager = tuple((name, *entry[name], codes[name]) for name in first)
     packed = {name: marshal.dumps(code) for name, code in codes.items() if name not in {*first, LOADER}}
-    return framed(codes[LOADER], eager, {name: (*entry[name], data) for name, data in packed.items()})
+    later = {name: (*entry[name], data) for name, data in packed.items()}
+    return framed(codes[LOADER], eager, later, tuple(library(IN_TROUBLE)))
 
 
-def framed(loader: CodeType, eager: Any, later: Mapping[str, tuple[bool, str, bytes]]) -> bytes:
+def asyncio_trees(sources: dict[str, str]) -> dict[str, ast.Module]:
+    """What PID 1 uses of asyncio, and nothing else; added to `sources`, too."""
+    found = reduction.sources()
+    sources |= found
+    trees = {name: ast.parse(read(path), path) for name, path in found.items()}
+    reduction.reduce(trees)
+    return {name: made_lean(tree) for name, tree in trees.items()}
+
+
+def framed(
+    loader: CodeType, eager: Any, later: Mapping[str, tuple[bool, str, bytes]], beside: tuple[str, ...]
+) -> bytes:
     """What `linit.lean.bundle` describes. Offsets stand in the head, whose length depends on them: so they are
     counted from its end."""
     offset, places = 0, {}
     for name, (is_package, path, data) in later.items():
         places[name] = (is_package, path, offset, len(data))
         offset += len(data)
-    head = marshal.dumps((loader, eager, places))
+    head = marshal.dumps((loader, eager, places, beside))
     first = f"linit {sys.hexversion:x} {len(head)}".encode().ljust(HEAD_BYTES - 1) + b"\n"
     return first + head + b"".join(data for _, _, data in later.values())
+
+
+def library(roots: Iterable[str]) -> list[str]:
+    """The modules written in Python that importing these may import."""
+    todo, found = list(roots), dict[str, None]()
+    while todo:
+        name = todo.pop()
+        try:
+            spec = importlib.util.find_spec(name)
+        except ModuleNotFoundError:  # an attribute of a module that is no package
+            continue
+        if name in found or spec is None or not (spec.origin or "").endswith(".py"):
+            continue
+        found[name] = None
+        parent = name.rpartition(".")[0]
+        todo += [parent] if parent else []
+        todo += imports_of(ast.parse(read(spec.origin or "")), name if spec.submodule_search_locations else parent)
+    return sorted(found)
 
 
 def modules() -> Iterable[tuple[str, str]]:
@@ -86,8 +121,10 @@ def read(path: str) -> str:
 
 
 def place(path: str, shown: str) -> str:
-    """Where a source will lie."""
-    return shown + path[len(BESIDE) :]
+    """Where a source will lie; one of the library is named from its folder on."""
+    if path.startswith(TOP):
+        return shown + path[len(BESIDE) :]
+    return path[path.rindex(f"/{reduction.PACKAGE}/") + 1 :]
 
 
 def compiled(tree: ast.Module, path: str) -> CodeType:
@@ -120,14 +157,24 @@ def in_order(trees: Mapping[str, ast.Module], roots: Iterable[str]) -> list[str]
     return list(done)
 
 
-def imports_of(tree: ast.Module) -> Iterable[str]:
+def imports_of(tree: ast.Module, package: str = "") -> Iterable[str]:
     """What runs when a module is imported; a name from a package may be a module of it."""
-    for node in tree.body:
+    for node in executed(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or node.level):
+            module = ".".join(filter(None, (package if node.level else "", node.module)))
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def executed(node: ast.AST) -> Iterator[ast.AST]:
+    """What below a node runs when its module is imported: no bodies of functions, not what is only for a program."""
+    for child in ast.iter_child_nodes(node):
+        is_main = isinstance(child, ast.If) and "__name__" in ast.unparse(child.test)
+        if not is_main and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from executed(child)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ LINIT: Final = "linit"
 SAME: Final = {
     "collections": "_collections",
     "collections.abc": "_collections_abc",
+    "contextvars": "_contextvars",
     "heapq": "_heapq",
     "stat": "_stat",
     "struct": "_struct",
+    "warnings": "_warnings",
 }
 """Modules of the interpreter in which the library's names are the same objects."""
-LEAN: Final = ("contextlib", "dataclasses", "enum", "functools", "signal", "socket")
+LEAN: Final = ("contextlib", "dataclasses", "enum", "functools", "selectors", "signal", "socket", "threading")
 """Modules that have a smaller one in linit.lean; it is taken where it has all that a module asks for."""
 BEFORE: Final = {
     records.UNSET: f"{records.UNSET} = object()",
@@ -36,7 +38,11 @@ TYPE_MAKERS: Final = {"TypeVar", "ParamSpec", "NewType"}
 
 def lean(source: str, path: str) -> ast.Module:
     """The tree of a module without what only readers and type checkers need. Raises CannotBundle, SyntaxError."""
-    tree = ast.parse(source, path)
+    return made_lean(ast.parse(source, path))
+
+
+def made_lean(tree: ast.Module) -> ast.Module:
+    """The same, in the tree itself."""
     _Leaner().visit(tree)
     replace_modules(tree)
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +135,8 @@ def serve(call: Call, handlers: dict[str, Handler], method: str, params: dict[st
     except Refusal as refusal:
         call.refuse(refusal.error)
     except Exception as bug:
+        import traceback  # which loads a dozen others
+
         traceback.print_exc(file=sys.stderr)
         call.fail(bug, method)
 

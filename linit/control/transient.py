@@ -3,7 +3,6 @@ name that it gets. It runs as any other does, and is gone when it has ended; one
 
 from __future__ import annotations
 
-import string
 from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final
 
@@ -18,8 +17,8 @@ from linit.model.service import Command, Dependency, EdgeKind, Execution, Kind, 
 from linit.model.state import Outcome
 
 NAME_MAX: Final = 200  # characters, as in definitions
-NAME_LETTERS: Final = frozenset(string.ascii_letters + string.digits + "_.-")
-VARIABLE_LETTERS: Final = frozenset(string.ascii_letters + string.digits + "_")
+VARIABLE_LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+NAME_LETTERS: Final = VARIABLE_LETTERS | frozenset(".-")
 WORDS_MAX: Final = 1024  # of argv
 SIZE_MAX_BYTES: Final = 64 << 10  # of argv and environment: the recorder keeps them for the last boots
 EDGES_MAX: Final = 256

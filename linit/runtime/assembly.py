@@ -46,8 +46,10 @@ from linit.runtime.wording import runlevel_words
 SYSTEM_DESCRIPTORS: Final = 524_288
 MANY: Final = 150  # services, which need more descriptors than the kernel gives at first
 SETTLES_AFTER_S: Final = 30.0
-NEEDED_IN_TROUBLE: Final = ("traceback", "termios", "resource", "ctypes", "re", "hashlib", "asyncio")
-"""What of the library linit may need when there is no disk to load it from any more."""
+COMPILED: Final = ("termios", "resource", "_ctypes")
+NEEDED_IN_TROUBLE: Final = ("traceback", "ctypes", "re", "hashlib")
+"""What of the library linit may need when there is no disk to load it from any more: machine code is loaded, the rest
+stays in the bundle's memory where there is one."""
 
 if TYPE_CHECKING:
     import asyncio
@@ -203,8 +205,8 @@ class Assembly:
             self._loop.close()
 
     def _make_loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio
         import selectors
+        from asyncio.selector_events import BaseSelectorEventLoop
 
         class CountingSelector(selectors.DefaultSelector):
             """Counts how often it came back from waiting."""
@@ -215,7 +217,7 @@ class Assembly:
                 self._turned(asleep_s, monotonic(), timeout is None or timeout > 0)
                 return ready
 
-        loop = asyncio.SelectorEventLoop(CountingSelector())
+        loop = BaseSelectorEventLoop(CountingSelector())
         loop.set_exception_handler(self._on_exception)
         return loop
 
@@ -304,11 +306,21 @@ class Assembly:
     def _settling_steps(self) -> Iterator[object]:
         yield self.control
         self._raise_descriptor_limit()
-        yield from bundle.rest()  # nothing may depend on a disk that goes away
-        for name in NEEDED_IN_TROUBLE:
-            yield __import__(name)
         self._loop = self._make_loop()
+        yield from bundle.keep()  # nothing may depend on a disk that goes away
+        for name in (*COMPILED, *(() if bundle.is_open() else NEEDED_IN_TROUBLE)):
+            yield __import__(name)
         self.prelude.hand_over(self._loop)
+        self.prelude.call_soon(self._give_back)
+
+    def _give_back(self) -> None:
+        """In a turn of its own: by now nobody holds what only the boot needed."""
+        try:
+            from linit.runtime import thrift
+
+            thrift.give_back()
+        except Exception as bug:  # an interpreter without ctypes, say: linit is larger and does its work
+            self.supervisor.confess("giving memory back", bug)
         gc.freeze()
 
     def _raise_descriptor_limit(self) -> None:

@@ -54,6 +54,7 @@ try:  # the modules in one file: linit/bundling/README.md; without it they are t
         names = {"__name__": "linit.lean.bundle"}
         exec(loader, names)
         names["load"](file, 64 + int(size), *parts)
+        del loader, parts, names  # code that has run
 except Exception as fault:
     print("linit: the bundle cannot be used:", repr(fault), file=sys.stderr)
 """
