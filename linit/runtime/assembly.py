@@ -181,7 +181,7 @@ class Assembly:
         return self.finish
 
     def close_logger(self) -> None:
-        """Wait until logger commands and the log process have written everything; at most two seconds each."""
+        """Wait until logger commands and the log process have written everything; at most ten seconds each."""
         if self._loggers is not None:
             self._loggers.close(self.prelude.stop)
             self.prelude.run_forever()

@@ -27,7 +27,7 @@ from linit.runtime.spawn import Launch
 RESTART_DELAY_S: Final = 0.2
 RESTART_DELAY_MAX_S: Final = 30.0
 HEALTHY_AFTER_S: Final = 10.0
-CLOSE_LIMIT_S: Final = 2.0
+CLOSE_LIMIT_S: Final = 10.0  # on a busy machine it may not have begun by then
 SOCKET_FD: Final = 3
 LETS_FIRST_MAX_S: Final = 10.0  # longer than a boot; a service whose pipe is full waits for the log process
 MODULE: Final = "linit.logs.process"
@@ -109,7 +109,7 @@ class Logger:
         self._lets_first = False
 
     def close(self, on_closed: Callable[[], None]) -> None:
-        """Let it write what is in the pipes, and end it; then call back. At most two seconds."""
+        """Let it write what is in the pipes, and end it; then call back. At most CLOSE_LIMIT_S."""
         self.make_sure()
         self._on_closed = on_closed
         if not self.pid:

@@ -20,7 +20,7 @@ from linit.runtime.spawn import Launch
 RESTART_DELAY_S: Final = 0.2
 RESTART_DELAY_MAX_S: Final = 30.0
 HEALTHY_AFTER_S: Final = 10.0
-CLOSE_LIMIT_S: Final = 2.0
+CLOSE_LIMIT_S: Final = 10.0
 
 
 class Loggers:

@@ -5,6 +5,7 @@ Paths, ports and users are `vars:` of the definitions; a drop-in sets them to pl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -163,8 +164,9 @@ def processes_below(pid: int) -> list[int]:
     """This process and all its descendants. Source: proc_pid_task(5), children."""
     found = [pid]
     for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += [int(word) for word in task.read_text().split()]
+        with contextlib.suppress(OSError):  # one that ends meanwhile has no more
+            for task in Path(f"/proc/{parent}/task").glob("*/children"):
+                found += [int(word) for word in task.read_text().split()]
     return found
 
 

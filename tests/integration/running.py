@@ -3,6 +3,7 @@ something that is told, and has a limit that only a hang reaches."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -112,7 +113,8 @@ class Running:
             assert self.process.stdout is not None
             self.process.stdout.close()
         for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._selector.close()
 
     def left(self) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 from typing import Any
@@ -93,7 +92,8 @@ def test_postgresql_that_was_killed_recovers_what_was_committed(machine: Machine
         machine.crash("postgresql")
         assert machine.ask(*psql, "SELECT max(value) FROM kept", user=NOBODY) == f"{value - 1}\n"
         machine.ask(*psql, f"INSERT INTO kept VALUES ({value})", user=NOBODY)
-    assert len(re.findall("automatic recovery in progress", machine.linit.log("postgresql"))) == 2
+    told = "automatic recovery in progress"
+    machine.linit.ask_until(lambda: machine.linit.log("postgresql").count(told) == 2, "both recoveries in the log")
     machine.stop("postgresql")
 
 

@@ -155,7 +155,7 @@ def test_nginx_that_cannot_open_its_port_fails_as_its_command_does(machine: Mach
         machine.boot()
         assert machine.linit.states["nginx-forking"] == "failed"
     assert machine.linit.text("nginx-forking") == "exited with status 1"
-    assert "Address already in use" in machine.linit.log("nginx-forking")
+    machine.wait_for_log("nginx-forking", "Address already in use")
 
 
 def test_nginx_refuses_a_configuration_with_an_error_and_goes_on(machine: Machine) -> None:

@@ -183,7 +183,7 @@ def test_a_logger_command_ends_with_its_service_and_with_linit(linit: Running, g
 
 
 def test_at_the_end_of_linit_a_logger_command_writes_what_is_in_its_pipe(linit: Running, gate: Gate) -> None:
-    """However slow it is: it is waited for, two seconds at most."""
+    """However slow it is: it is waited for, ten seconds at most."""
     path = linit.folder / "piped.txt"
     logger = f"read line < {gate.path}; cat >> {path}"
     linit.define("web", script="echo one; echo two; exec sleep 1000", output={"command": ["/bin/sh", "-c", logger]})

@@ -33,7 +33,7 @@ from tests.simulation.scenario import (
     edges_of,
 )
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 600.0
 PLAIN: Final = Behaviour()
 
 
