@@ -38,6 +38,7 @@ FOLLOWED = frozenset(
         Cause.ACTIVATES_FAILED,
     }
 )
+WAITS_TOLD = 100  # of each link of a chain, the others are counted in its text
 LOST = frozenset({Cause.DEPENDENCY_FAILED, Cause.DEPENDENCY_DOWN})  # what these name need not exist
 WISHED = frozenset({Cause.PULLED_IN, Cause.RUNLEVEL, Cause.ACTIVATED})  # by another service
 
@@ -94,15 +95,21 @@ def _hopeful_providers(board: Board, unit: Unit) -> list[tuple[str, str]]:
     ]
 
 
-def present_reason(engine: Engine, unit: Unit, told: Collection[str] = ()) -> Reason:
-    """The reason of the state with what is waited for as of now; rather somebody who is not among the `told`."""
+def present_reason(
+    engine: Engine, unit: Unit, told: Collection[str] = (), waiting: list[tuple[str, str]] | None = None
+) -> Reason:
+    """The reason of the state with what is waited for as of now; rather somebody who is not among the `told`.
+
+    `waiting`: what `waited_for` says, if that is known.
+    """
     if unit.state is UnitState.STARTING:
         return _present_step(engine, unit)
     terminal = unit.service.execution.tty
     if unit.state is UnitState.WAITING and not unit.unmet and engine.terminals.get(terminal, unit.name) != unit.name:
         holder = engine.terminals[terminal]
         return Reason(Cause.WAITS_FOR_TERMINAL, unit.reason.at_s, of=holder, text=terminal)
-    waiting = waited_for(engine._board, unit)
+    if waiting is None:
+        waiting = waited_for(engine._board, unit)
     if not waiting:
         return unit.reason
     more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
@@ -216,11 +223,12 @@ def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[st
             if Cause(links[-1]["reason"]["cause"]) in LOST:
                 links.append({"name": current, "state": "missing", "text": "no such service", "reason": {}})
             break
-        reason = unit.wish if is_by_wish else present_reason(engine, unit, seen)
+        waiting = waited_for(engine._board, unit)  # a runlevel may wait for a thousand
+        reason = unit.wish if is_by_wish else present_reason(engine, unit, seen, waiting)
         is_by_wish = is_by_wish and unit.desired is Desired.UP  # else it tells why it is wanted no more
         if reason.cause is Cause.PROVIDED and reason.of in seen:
             reason = unit.wish  # asked about its provider: who wants it leads on
-        links.append(_link(engine, unit, reason, engine.now_s if now_s is None else now_s))
+        links.append(_link(engine, unit, reason, engine.now_s if now_s is None else now_s, waiting))
         # What is up is explained by who wants it, not by what that waits for.
         is_by_wish = is_by_wish or _is_up_as_wished(unit, reason)
         current = _wisher(unit) if is_by_wish else _next(reason)
@@ -262,7 +270,7 @@ def _wisher(unit: Unit) -> str:
     return unit.wish.of if unit.wish.cause in WISHED else ""
 
 
-def _link(engine: Engine, unit: Unit, reason: Reason, now_s: float) -> dict[str, Any]:
+def _link(engine: Engine, unit: Unit, reason: Reason, now_s: float, waiting: list[tuple[str, str]]) -> dict[str, Any]:
     return {
         "name": unit.name,
         "kind": unit.service.kind.value,
@@ -280,7 +288,7 @@ def _link(engine: Engine, unit: Unit, reason: Reason, now_s: float) -> dict[str,
         "restart": unit.service.restart.policy.value,
         "respawns": respawns(unit, now_s),
         "reason": as_data(reason),
-        "waits_for": [{"name": other, "kind": kind} for other, kind in waited_for(engine._board, unit)],
+        "waits_for": [{"name": other, "kind": kind} for other, kind in waiting[:WAITS_TOLD]],
         "place": str(unit.service.place),
     }
 

@@ -1,17 +1,24 @@
 """How long may one turn of the loop take? When a thousand services crash at once, who asks meanwhile is answered.
 
-What can come in thousands (exits, timers, programs that began) asks before each of them whether the turn is over, and
-if so leaves the rest for the next: the loop then serves whoever else has something, clients of the control socket above
-all. Nothing is reordered within its kind.
+What can come in thousands (exits, timers, programs that began, requests) asks before each of them whether the turn is
+over, and if so leaves the rest for the next: the loop then serves whoever else has something, clients of the control
+socket above all. Nothing is reordered within its kind.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from linit.runtime.loop import Loop
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 TURN_S: Final = 0.005  # of each kind; then it is somebody else's turn
+
+
+class Loop(Protocol):
+    """The part of a loop that is used here."""
+
+    def time(self) -> float: ...
+
+    def call_soon(self, callback: Callable[..., Any], /, *args: Any) -> object: ...
 
 
 class Turn:

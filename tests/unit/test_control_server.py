@@ -9,6 +9,7 @@ import socket
 import stat
 import tty
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from linit.control.server import CLIENTS_MAX, CLIENTS_PER_USER_MAX, CLIENTS_RESE
 from linit.engine.events import Ready, Verb
 from linit.model.paths import Paths
 from linit.model.service import Plan
+from linit.runtime.turn import TURN_S
 
 from .control_world import NOTIFY, FakeSupervisor, StepLoop, Talker, World, service, world
 
@@ -399,3 +401,23 @@ def test_a_port_is_deaf_after_nonsense_until_the_host_comes_anew() -> None:
         host.socket.close()
         here.loop.run_until(lambda: not any(one.is_closing for one in here.server._clients))
         assert port.open().hello().call("list")[0] is None
+
+
+def test_many_clients_are_answered_some_in_each_turn_of_the_loop() -> None:
+    """So that services are started and reaped meanwhile. In the end all are answered."""
+    with world(service("net")) as here:
+        clients = [here.client() for _ in range(5)]
+        answered = list[str]()
+
+        def ask(*_arguments: Any, **_options: Any) -> None:
+            answered.append("one")
+            here.loop.now_s += TURN_S / 2  # so long it takes
+
+        here.supervisor.request = ask  # type: ignore[method-assign]
+        for client in clients:
+            client.ask("start", names=["net"])
+        counts = list[int]()
+        while len(answered) < len(clients):
+            here.loop.step(1.0)
+            counts.append(len(answered))
+        assert counts == [2, 4, 5]
