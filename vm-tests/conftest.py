@@ -31,15 +31,21 @@ RECORDINGS = Path(tempfile.gettempdir()) / "panux-recordings"
 """Where the recordings of machines go whose test failed."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What a machine has that asks for nothing else."""
+    parser.addoption("--cpus", type=int, default=2, metavar="N", help="processors of the machines")
+
+
 @pytest.fixture(scope="session")
 def prepared() -> Prepared:
     """The image of this clone, built if need be, and how guests run on this host."""
     return prepare(Progress(stream=sys.__stderr__ or sys.stderr))
 
 
-def opened(prepared: Prepared, **options: Any) -> Machine:
+def opened(prepared: Prepared, config: pytest.Config, **options: Any) -> Machine:
     """A machine that is off."""
-    machine = Machine(prepared.image, prepared.accelerator, key=prepared.key, **options)
+    cpus = {"cpus": config.getoption("--cpus")}
+    machine = Machine(prepared.image, prepared.accelerator, key=prepared.key, **cpus | options)
     LIVE.append(machine)
     return machine
 
@@ -52,12 +58,12 @@ def closed(machine: Machine) -> None:
 
 
 @pytest.fixture
-def new_machine(prepared: Prepared) -> Iterator[NewMachine]:
+def new_machine(prepared: Prepared, pytestconfig: pytest.Config) -> Iterator[NewMachine]:
     """Makes machines that are off: `new_machine(arguments="...", memory_mib=..., ...)`, see Machine."""
     made: list[Machine] = []
 
     def make(**options: Any) -> Machine:
-        made.append(opened(prepared, **options))
+        made.append(opened(prepared, pytestconfig, **options))
         return made[-1]
 
     yield make
@@ -79,7 +85,7 @@ def booted(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
 
 def started(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
     """A machine that has booted. One that does not is closed only after the report of that."""
-    machine = opened(prepared)
+    machine = opened(prepared, request.config)
     request.addfinalizer(lambda: closed(machine))
     machine.start()
     machine.wait_for_runlevel("default")
