@@ -137,7 +137,9 @@ class Assembly:
         supervisor.measure = self._costs.note
         if self.mode == "system":
             path, cgroups = f"{self.paths.state}/{WEIGHTS}", supervisor.members.cgroups
-            self._weights = BootWeights(path, cgroups, supervisor.engine, self.prelude, self.processes)
+            self._weights = BootWeights(
+                path, cgroups, supervisor.engine, self.prelude, processes=self.processes, backlog=supervisor.backlog
+            )
             supervisor.observe(self._weights.observe)
         supervisor.observe(self._record.note)
         supervisor.observe(self._observe)

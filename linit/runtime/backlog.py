@@ -5,7 +5,8 @@ taken long enough the rest is left for the next: in between, clients of the cont
 heard. Until all is done nothing else is observed (`HeldBack`): exits stay zombies, timers armed, datagrams in their
 sockets. So no event can cross with an effect that is about to make it meaningless, and all that waits here is what
 clients and signals asked for meanwhile; of clients there are only so many, with only so many requests under way. A
-shutdown overtakes these.
+shutdown overtakes these. During a boot the starts of one event are made in the order of their `rank`, after all else
+that it ordered until the last of them: what most waits for need not wait for the others' forks.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ class Backlog:
     """`handle(event)` gives the effects of an event, `perform(effect)` does one.
 
     `takes_turns`: whoever runs the loop sets it, and has `turned` called whenever the loop comes back from waiting.
-    Before the loop runs nobody waits for a turn.
+    Before the loop runs nobody waits for a turn. `rank`: of services, None for no order among starts.
     """
 
     def __init__(
         self, loop: Loop, handle: Callable[[Event], Iterable[Effect]], perform: Callable[[Effect], object]
     ) -> None:
+        self.rank: Callable[[str], int] | None = None
         self.takes_turns = False
         self.is_behind = False  # does something wait for the next turn?
         self._loop = loop
@@ -62,7 +64,8 @@ class Backlog:
         try:
             while self._effects or self._events:
                 if not self._effects:
-                    self._effects.extend(self._handle(self._events.popleft()))
+                    effects = self._handle(self._events.popleft())
+                    self._effects.extend(effects if self.rank is None else in_order(effects, self.rank))
                 elif self.takes_turns and not is_owed and self._is_over():
                     self.is_behind = True
                     self._loop.call_soon(self._go_on)
@@ -82,6 +85,24 @@ class Backlog:
     def _is_over(self) -> bool:
         is_full = self._spawns >= SPAWNS_AT_ONCE and isinstance(self._effects[0], Spawn)
         return is_full or self._loop.time() >= self._until_s
+
+
+def in_order(effects: Iterable[Effect], rank: Callable[[str], int]) -> Iterable[Effect]:
+    """The same effects; where there are several starts, these behind what stood before the last, highest rank first."""
+    spawns = [effect for effect in effects if isinstance(effect, Spawn)]
+    if len(spawns) < 2:
+        return effects
+    spawns.sort(key=lambda spawn: -rank(spawn.service.name))
+    others: list[Effect] = []
+    left = len(spawns)
+    for effect in effects:
+        if isinstance(effect, Spawn):
+            left -= 1
+            if not left:
+                others += spawns
+        else:
+            others.append(effect)
+    return others
 
 
 class HeldBack:

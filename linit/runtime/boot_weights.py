@@ -1,8 +1,10 @@
 """How do the starts of a boot get the share of the processors that their weights say?
 
 PID 1 gives each start's cgroup the weight that `linit.plan.weights` has for it, and takes it back when the service is
-up; with the runlevel reached the kernel shares out as before. What the starts took is then kept for the next boot, by
-a child. Nothing here can hold a start up, or fail one: without a file, cgroups or a controller all have the same share.
+up; with the runlevel reached the kernel shares out as before. PID 1 itself, whose forks take longer than many a start,
+makes starts and hears of ends that come together in the order of their weights. What the starts took is then kept for
+the next boot, by a child. Nothing here can hold a start up, or fail one: without a file, cgroups or a controller all
+have the same share.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from linit.model.service import Service
 from linit.model.state import UnitState
 from linit.plan import weights
 from linit.plan.weights import Taken
+from linit.runtime.backlog import Backlog
 from linit.runtime.cgroups import EVERYBODYS_WEIGHT, Cgroups
 from linit.runtime.loop import Loop
 from linit.runtime.processes import Processes
@@ -28,14 +31,19 @@ that none fails because others had the processors."""
 class BootWeights:
     """From now until `finished`. `path`: of the file of weights."""
 
-    def __init__(self, path: str, cgroups: Cgroups, engine: Engine, loop: Loop, processes: Processes) -> None:
+    def __init__(
+        self, path: str, cgroups: Cgroups, engine: Engine, loop: Loop, *, processes: Processes, backlog: Backlog
+    ) -> None:
         self._path = path
         self._processes = processes
+        self._backlog = backlog
         self._cgroups = cgroups
         self._engine = engine
         found = weights.load(path)
         cgroups.weigh({name: weight for name in found if (weight := self._weight(name, found[name]))})
         self._limit = loop.call_at(loop.time() + LIMIT_S, self._stop) if found else None
+        if found:
+            processes.rank = backlog.rank = lambda name: found.get(name, 0)
 
     def observe(self, effect: object) -> None:
         """What is up is nobody's start any more. Of what has ended then nothing is left to be weighed."""
@@ -61,6 +69,7 @@ class BootWeights:
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
+        self._processes.rank = self._backlog.rank = None
         limits = (unit.service.execution.limits for unit in self._engine.units.values())
         self._cgroups.stop_weighing(any(each.cpu_weight is not None or each.cpu_max_us is not None for each in limits))
 

@@ -57,13 +57,14 @@ class _Child:
 class Processes:
     """All children of this process, and the orphans that become its children.
 
-    `confess(what, bug)` is told of a bug in an owner; while `is_held()` nobody is told of anything. Whoever has a place
-    for these sets them.
+    `confess(what, bug)` is told of a bug in an owner; while `is_held()` nobody is told of anything; of ends that are
+    seen together those of services with the highest `rank` are told first. Whoever has a place for these sets them.
     """
 
     def __init__(self, loop: Loop, signals: Signals) -> None:
         self.confess: Callable[[str, Exception], None] = _raise
         self.is_held: Callable[[], bool] = lambda: False
+        self.rank: Callable[[str], int] | None = None
         self.orphans_reaped = 0
         self._loop = loop
         self._signals = signals
@@ -156,6 +157,8 @@ class Processes:
             ended = list(itertools.islice(reap_all(), REAPED_AT_ONCE))
             is_all = len(ended) < REAPED_AT_ONCE
             self._orphans = None
+            if self.rank is not None and len(ended) > 1:
+                ended.sort(key=self._place)
             for pid, status in ended:
                 try:
                     self._ended(pid, status)
@@ -164,6 +167,11 @@ class Processes:
         for callback in self._after_reap:
             callback()
         return is_all
+
+    def _place(self, ended: tuple[int, int]) -> int:
+        child = self._children.get(ended[0])
+        name = getattr(child.owner, "name", "") if child else ""
+        return -self.rank(name) if self.rank is not None else 0
 
     def _ended(self, pid: int, status: int) -> None:
         child = self._children.get(pid)

@@ -136,6 +136,17 @@ def test_before_the_loop_runs_nobody_waits_for_a_turn() -> None:
     assert len(world.done) == 1 + MANY
 
 
+def test_of_starts_that_are_ordered_together_those_of_the_highest_rank_come_first() -> None:
+    """Behind everything that stood before the last of them: their services are seen to start before they do. Among
+    equals the engine's order stays."""
+    first, second, third = spawns(3)
+    told = [Told("s0", text, 1.0) for text in ("starting", "also", "afterwards")]
+    world = World({START_ALL: (told[0], first, told[1], second, third, told[2])})
+    world.backlog.rank = {"s0": 5, "s1": 5, "s2": 9}.__getitem__
+    world.backlog.add(START_ALL)
+    assert world.done[1:] == [told[0], told[1], third, first, second, told[2]]
+
+
 def test_nothing_is_observed_while_something_waits_to_be_done() -> None:
     """So no timer fires that is about to be disarmed, and nothing is read that is about to be forgotten."""
     loop, is_behind, called = Prelude(), True, list[str]()

@@ -14,6 +14,7 @@ from linit.model.reason import Cause, Reason
 from linit.model.service import Command, Dependency, EdgeKind, Execution, Kind, Limits, Plan, Service
 from linit.model.state import UnitState
 from linit.plan import weights
+from linit.runtime.backlog import Backlog
 from linit.runtime.boot_weights import LIMIT_S, BootWeights
 from linit.runtime.cgroups import Cgroups
 from linit.runtime.processes import Processes
@@ -50,7 +51,14 @@ class Booting:
         self.loop = Recorder()
         self.cgroups = Cgroups(str(self.root), self.loop, print)
         self.processes = Processes(self.loop, Signals(self.loop))
-        self.boot = BootWeights(self.path, self.cgroups, Engine(self.plan), self.loop, self.processes)
+        self.backlog = Backlog(self.loop, lambda _event: (), print)
+        self.boot = self.weighed(self.cgroups)
+
+    def weighed(self, cgroups: Cgroups) -> BootWeights:
+        """Those of a boot with these cgroups."""
+        return BootWeights(
+            self.path, cgroups, Engine(self.plan), self.loop, processes=self.processes, backlog=self.backlog
+        )
 
     def start(self, name: str) -> None:
         """A command of a service is about to run. The kernel would make the files of its cgroup."""
@@ -148,7 +156,7 @@ def test_without_cgroups_or_a_controller_all_have_the_same_share(tmp_path: Path,
     booting = Booting(tmp_path, service("db", Kind.PROCESS), service("web", after="db"))
     (booting.root / missing).unlink()
     cgroups = Cgroups(str(booting.root), Recorder(), print)
-    boot = BootWeights(booting.path, cgroups, Engine(booting.plan), booting.loop, booting.processes)
+    boot = booting.weighed(cgroups)
     cgroups.create("db")
     boot.finished({})
     assert not (booting.root / "linit/db/cpu.weight").exists()
@@ -158,8 +166,18 @@ def test_a_controller_that_can_be_enabled_only_half_way_is_given_back(tmp_path: 
     """Else all services together would weigh as much as one process outside."""
     booting = Booting(tmp_path, service("db", Kind.PROCESS))
     (booting.root / "linit/cgroup.subtree_control").unlink()
-    BootWeights(booting.path, booting.cgroups, Engine(booting.plan), booting.loop, booting.processes)
+    booting.weighed(booting.cgroups)
     assert (booting.root / "cgroup.subtree_control").read_text() == "-cpu"
+
+
+def test_pid_1_takes_things_in_the_order_of_their_weights_until_the_boot_is_over(tmp_path: Path) -> None:
+    """Starts that are ordered together, and ends that are seen together."""
+    booting = Booting(tmp_path, service("disk"), service("web", after="disk"))
+    for ranks in (booting.backlog.rank, booting.processes.rank):
+        assert ranks is not None
+        assert [ranks(name) for name in ("disk", "web", "not in the plan")] == [10_000, 1250, 0]
+    booting.boot.finished({})
+    assert (booting.backlog.rank, booting.processes.rank) == (None, None)
 
 
 def test_a_child_keeps_what_the_starts_took(tmp_path: Path) -> None:

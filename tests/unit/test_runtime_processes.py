@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,23 @@ class World:
         callback(*args)
 
 
+@dataclass
+class Named:
+    """The owner of a service's command."""
+
+    name: str
+    reported: list[Event]
+
+    def executing(self, pid: int) -> None:
+        self.reported.append(Spawned(self.name, Role.MAIN, pid))
+
+    def exited(self, _pid: int, status: int) -> None:
+        self.reported.append(Exited(self.name, Role.MAIN, status))
+
+    def failed(self, _pid: int, text: str) -> None:
+        self.reported.append(SpawnFailed(self.name, Role.MAIN, text))
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
     """A world that ends without children."""
@@ -67,6 +85,16 @@ def test_spawned_comes_before_exited_also_when_the_end_is_seen_first(world: Worl
     world.wait_dead(pid)
     world.processes.reap()
     assert world.reported == [Spawned("a", Role.MAIN, pid), Exited("a", Role.MAIN, 3 << 8)]
+
+
+def test_of_ends_that_are_seen_together_that_of_the_highest_rank_is_told_first(world: World) -> None:
+    """During a boot: its dependents are spawned before those of others."""
+    pids = [world.processes.start(Launch(("/bin/true",)), Named(name, world.reported)) for name in ("b", "c", "d")]
+    for pid in pids:
+        world.wait_dead(pid)
+    world.processes.rank = {"b": 1, "c": 0, "d": 7}.__getitem__
+    world.processes.reap()
+    assert [event.name for event in world.reported if isinstance(event, Exited)] == ["d", "b", "c"]
 
 
 def test_a_program_that_cannot_be_executed_is_told_once_and_has_no_end(world: World) -> None:
