@@ -292,6 +292,13 @@ def needs(service: Service) -> set[str]:
     return {edge.on for edge in service.dependencies if edge.kind.is_hard}
 
 
+@pytest.mark.parametrize("line", ["# /dev/vdd none swap sw 0 0", "/dev/vdd none swap noauto 0 0", "swap /mnt ext4 rw 0 2"])
+def test_swap_is_enabled_only_where_fstab_lists_some(panux: Path, line: str) -> None:
+    """A boot starts nothing that has nothing to do."""
+    put(panux, "/etc/fstab", f"/dev/vda / ext4 rw 0 1\n{line}\n")
+    assert "swap" not in enabled(compiled(panux), "boot")
+
+
 def test_each_file_system_of_fstab_is_a_service(panux: Path) -> None:
     put(panux, "/etc/fstab", FSTAB)
     plan = compiled(panux)
@@ -300,6 +307,7 @@ def test_each_file_system_of_fstab_is_a_service(panux: Path) -> None:
     assert mounts == {"mount-srv", "mount-srv-my_data_s_x", "mount-srv-fast", "mount-home"}
     assert enabled(plan, "boot") & mounts == {"mount-srv", "mount-srv-fast"}
     assert enabled(plan, "default") & mounts == {"mount-home"}
+    assert "swap" in enabled(plan, "boot")
     inner = services["mount-srv-my_data_s_x"]
     assert inner.run is not None
     assert inner.run.argv[-2:] == ("/srv/my\\040data's$x", "/srv/my data's$x")
