@@ -188,9 +188,7 @@ def test_without_a_folder_to_write_to_the_plan_is_out_of_date(
     assert names(compiled(root)) == ["made"]
 
 
-def test_a_generator_that_hangs_is_killed_with_all_that_it_started(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_generator_that_hangs_is_killed_with_all_that_it_started(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generators, "LIMIT_S", 0.3)
     generator(root, "bad", 'sleep 1000 & echo $! > "$LINIT_ROOT/pid"; wait')
     plan = compiled(root)
@@ -292,7 +290,9 @@ def needs(service: Service) -> set[str]:
     return {edge.on for edge in service.dependencies if edge.kind.is_hard}
 
 
-@pytest.mark.parametrize("line", ["# /dev/vdd none swap sw 0 0", "/dev/vdd none swap noauto 0 0", "swap /mnt ext4 rw 0 2"])
+@pytest.mark.parametrize(
+    "line", ["# /dev/vdd none swap sw 0 0", "/dev/vdd none swap noauto 0 0", "swap /mnt ext4 rw 0 2"]
+)
 def test_swap_is_enabled_only_where_fstab_lists_some(panux: Path, line: str) -> None:
     """A boot starts nothing that has nothing to do."""
     put(panux, "/etc/fstab", f"/dev/vda / ext4 rw 0 1\n{line}\n")
