@@ -1,7 +1,8 @@
-"""Write the bundle: `python -m linit.bundling FILE [--shown FOLDER]`.
+"""Write a bundle: `python -m linit.bundling FILE [--of init|logs] [--shown FOLDER]`.
 
 Run by the interpreter that will read it: bytecode belongs to one version. Of each module of linit that PID 1 may ever
-import it holds the bytecode of what `leaner` leaves; traces name the sources, in the FOLDER where they will lie.
+import it holds the bytecode of what `leaner` leaves; traces name the sources, in the FOLDER where they will lie. That
+of the log process holds what this imports before its first line, and leaves the rest to the folders.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ NEVER: Final = (
 """Modules of these packages that PID 1 does not import."""
 FIRST: Final = ("linit.__main__", "linit.system.boot", "linit.system.machine")
 """What every boot imports, with all that these import at their heads."""
+LOGS: Final = ("linit.logs.process",)
 IN_TROUBLE: Final = ("ctypes", "hashlib", "re", "traceback")
 """Modules of the library that linit may ask for when there is no disk any more."""
 LOADER: Final = "linit.lean.bundle"
@@ -40,26 +42,51 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="linit.bundling", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file")
+    parser.add_argument("--of", choices=("init", "logs"), default="init", help="the program that will read it")
     parser.add_argument("--shown", default=BESIDE, help="where traces say that the sources are")
     wishes = parser.parse_args()
     with open(wishes.file, "wb") as file:
-        file.write(bundle(wishes.shown))
+        file.write(bundle(wishes.shown) if wishes.of == "init" else bundle_of_logs(wishes.shown))
     return 0
 
 
 def bundle(shown: str = BESIDE) -> bytes:
-    """The whole file."""
-    sources = dict(modules())
-    trees = {name: lean(read(path), path) for name, path in sources.items()}
+    """The whole file of PID 1."""
+    sources = {name: path for name, path in modules(PACKAGES) if name not in NEVER}
+    trees = lean_trees(sources)
     trees |= asyncio_trees(sources)
     drop_unused(trees)
+    return written(trees, sources, shown, FIRST, tuple(library(IN_TROUBLE)))
+
+
+def bundle_of_logs(shown: str = BESIDE) -> bytes:
+    """The whole file of the log process."""
+    sources = dict(modules((*PACKAGES, "logs")))
+    trees = lean_trees(sources)
+    drop_unused(trees)
+    needed = {*in_order(trees, LOGS), LOADER}
+    return written({name: trees[name] for name in trees if name in needed}, sources, shown, LOGS, ())
+
+
+def lean_trees(sources: Mapping[str, str]) -> dict[str, ast.Module]:
+    """The modules as they are bundled, but for what nobody refers to."""
+    return {name: lean(read(path), path) for name, path in sources.items()}
+
+
+def written(
+    trees: Mapping[str, ast.Module],
+    sources: Mapping[str, str],
+    shown: str,
+    first: Iterable[str],
+    beside: tuple[str, ...],
+) -> bytes:
+    """A bundle of these modules; those that `first` import run at once."""
     codes = {name: compiled(tree, place(sources[name], shown)) for name, tree in trees.items()}
-    first = [name for name in in_order(trees, FIRST) if name != LOADER]
-    entry = {name: (path.endswith("/__init__.py"), place(path, shown)) for name, path in sources.items()}
-    eager = tuple((name, *entry[name], codes[name]) for name in first)
-    packed = {name: marshal.dumps(code) for name, code in codes.items() if name not in {*first, LOADER}}
-    later = {name: (*entry[name], data) for name, data in packed.items()}
-    return framed(codes[LOADER], eager, later, tuple(library(IN_TROUBLE)))
+    entry = {name: (sources[name].endswith("/__init__.py"), place(sources[name], shown)) for name in trees}
+    eager = tuple((name, *entry[name], codes[name]) for name in in_order(trees, first) if name != LOADER)
+    at_once = {LOADER, *(name for name, *_ in eager)}
+    later = {name: (*entry[name], marshal.dumps(code)) for name, code in codes.items() if name not in at_once}
+    return framed(codes[LOADER], eager, later, beside)
 
 
 def asyncio_trees(sources: dict[str, str]) -> dict[str, ast.Module]:
@@ -103,15 +130,13 @@ def library(roots: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
-def modules() -> Iterable[tuple[str, str]]:
-    """Every module that PID 1 may import, with the path of its source."""
+def modules(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """Every module of these packages and beside them, with the path of its source."""
     files = [f"{TOP}/{name}.py" for name in ("__init__", "__main__", "messagepack")]
-    for package in PACKAGES:
+    for package in packages:
         files += sorted(f"{TOP}/{package}/{file}" for file in os.listdir(f"{TOP}/{package}") if file.endswith(".py"))
     for path in files:
-        name = path[len(BESIDE) + 1 : -len(".py")].replace("/", ".").removesuffix(".__init__")
-        if name not in NEVER:
-            yield name, path
+        yield path[len(BESIDE) + 1 : -len(".py")].replace("/", ".").removesuffix(".__init__"), path
 
 
 def read(path: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 FILE: Final = "LINIT_LOG_LIMITS"  # names the file, in the environment
@@ -35,7 +35,7 @@ EARLY: Final = Limits(rotate_bytes=512 << 10, rotate_age_s=0, keep_age_s=0, tota
 def read(path: str) -> tuple[Limits, list[str]]:
     """The limits in a file of lines `KEY VALUE` (`total 1G`, `keep_age 30d`; `#` begins a comment), and what is wrong
     with it. No file: the defaults."""
-    known = {each.name.rpartition("_")[0]: each.name for each in fields(Limits)}
+    known = {name.rpartition("_")[0]: name for name in Limits.__slots__}
     limits = Limits()
     faults: list[str] = []
     try:

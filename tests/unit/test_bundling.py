@@ -20,6 +20,7 @@ from linit.bundling import __main__ as bundling
 from linit.bundling.leaner import drop_unused, lean
 from linit.bundling.records import CannotBundle
 from linit.lean import signal as lean_signal
+from linit.runtime import interpreter
 
 TOP = Path(__file__).parents[2]
 LAUNCHER = """\
@@ -177,6 +178,42 @@ def test_after_the_boot_pid_1_holds_only_what_it_works_with(launcher: str, tmp_p
     loaded = run(launcher + SETTLED.format(folder=str(tmp_path))).split()
     assert {"asyncio.selector_events", "linit.control.server", "linit.runtime.thrift"} <= set(loaded)
     assert not [name for name in loaded if name in AFTER_THE_BOOT_NEVER]
+
+
+LOGS_NEVER = {"dataclasses", "inspect", "ast", "typing", "socket", "selectors", "contextlib", "signal", "linit.engine"}
+"""What the log process does without when it comes out of its bundle: it was half of its memory."""
+
+
+def test_the_log_process_comes_out_of_a_bundle_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "linit/logs/process.bundle"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bundling.bundle_of_logs())
+    before = sys.path[:]
+    sys.path[:] = [str(tmp_path), *(each for each in before if each and Path(each) != TOP)]
+    try:
+        command = interpreter.command("linit.logs.process")
+    finally:
+        sys.path[:] = before
+    asked = command[-1].replace("sys.exit(status)", "print(*sys.modules); sys.exit(status)")
+    ended = subprocess.run([*command[:-1], asked], env={}, capture_output=True, text=True, check=False)
+    assert ended.stderr == "linit.logs: LINIT_LOG_DIR is not set; linit starts this, people use linitctl logs\n"
+    assert ended.returncode == 2
+    assert "linit.logs.process" in ended.stdout.split()
+    assert not LOGS_NEVER & set(ended.stdout.split())
+
+
+def test_a_log_process_with_a_bundle_that_is_damaged_comes_from_its_modules(tmp_path: Path) -> None:
+    file = tmp_path / "linit/logs/process.bundle"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bundling.bundle_of_logs()[:999])
+    before = sys.path[:]
+    sys.path[:] = [str(tmp_path), str(TOP), *before]
+    try:
+        command = interpreter.command("linit.logs.process")
+    finally:
+        sys.path[:] = before
+    ended = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr[:11]) == (2, "linit.logs:"), ended.stderr
 
 
 # -- the loop of asyncio

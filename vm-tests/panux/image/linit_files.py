@@ -24,6 +24,7 @@ SERVICES: Final = "usr/lib/linit/services"
 GENERATORS: Final = "usr/lib/linit/generators"
 RUNLEVELS: Final = "etc/linit/runlevels"
 BUNDLE: Final = "usr/lib/linit/bundle"
+LOGS: Final = f"{OWN}/linit/logs/process.bundle"
 PLAN: Final = "var/lib/linit/plan.msgpack"
 CONSOLE: Final = "ttyS0"
 """The kernel's console in every machine of ours."""
@@ -83,11 +84,13 @@ def install_linit(repository: Path, tree: Path, library: Path) -> None:
 
 
 def make_bundle(repository: Path, tree: Path, library: Path) -> None:
-    """Writes the file that PID 1 gets its modules from, with the image's own interpreter. Raises BuildError."""
+    """Writes the files that PID 1 and the log process get their modules from, with the image's own interpreter.
+    Raises BuildError."""
     python = GuestPython(tree, (*builder(tree, library).path, repository))
-    ended = python.run("-m", "linit.bundling", str(tree / BUNDLE), "--shown", f"/{SOURCES}")
-    if ended.returncode:
-        raise BuildError(f"linit's modules cannot be bundled:\n{ended.stderr}".rstrip())
+    for program, file in (("init", BUNDLE), ("logs", LOGS)):
+        ended = python.run("-m", "linit.bundling", str(tree / file), "--of", program, "--shown", f"/{SOURCES}")
+        if ended.returncode:
+            raise BuildError(f"linit's modules cannot be bundled:\n{ended.stderr}".rstrip())
 
 
 def install_services(source: Path, tree: Path) -> None:
