@@ -78,14 +78,20 @@ def machine(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def booted(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
+def devices() -> tuple[str, ...]:
+    """Further arguments of QEMU for `booted`; a module that needs some has a fixture of this name."""
+    return ()
+
+
+@pytest.fixture(scope="module")
+def booted(prepared: Prepared, request: pytest.FixtureRequest, devices: tuple[str, ...]) -> Machine:
     """A machine that the tests of a module share, booted to the runlevel default: leave it as you found it."""
-    return started(prepared, request)
+    return started(prepared, request, devices)
 
 
-def started(prepared: Prepared, request: pytest.FixtureRequest) -> Machine:
+def started(prepared: Prepared, request: pytest.FixtureRequest, devices: tuple[str, ...] = ()) -> Machine:
     """A machine that has booted. One that does not is closed only after the report of that."""
-    machine = opened(prepared, request.config)
+    machine = opened(prepared, request.config, devices=devices)
     request.addfinalizer(lambda: closed(machine))
     machine.start()
     machine.wait_for_runlevel("default")

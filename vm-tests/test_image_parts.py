@@ -14,7 +14,7 @@ import pytest
 
 from panux import places
 from panux.faults import BuildError
-from panux.image import linit_files, skeleton
+from panux.image import daemons_disk, linit_files, skeleton
 from panux.image.elf import needed_libraries
 from panux.image.filesystem import make_file_system
 from panux.image.fingerprint import fingerprint
@@ -209,6 +209,19 @@ def test_documentation_does_not_enter_and_listed_packages_bring_only_what_is_lis
     assert not keeps_file("nginx", "usr/sbin/other")
     assert keeps_file("libc6", "usr/lib/x86_64-linux-gnu/libc.so.6")
     assert not set(WANTED) & set(DROPPED)
+
+
+def test_the_second_disk_takes_listed_files_and_of_other_packages_their_libraries() -> None:
+    """The tables of panux.image.daemons_disk."""
+    libraries = "usr/lib/x86_64-linux-gnu"
+    assert daemons_disk.enters("cron", "usr/sbin/cron")
+    assert not daemons_disk.enters("cron", "usr/bin/crontab")
+    assert daemons_disk.enters("libevent-2.1-7t64", f"{libraries}/libevent-2.1.so.7")
+    assert not daemons_disk.enters("libsasl2-modules-db", f"{libraries}/sasl2/libsasldb.so")
+    assert daemons_disk.enters("postgresql-17", "usr/share/postgresql/17/postgres.bki")
+    assert daemons_disk.enters("postgresql-17", "usr/share/postgresql/17/extension/plpgsql.control")
+    assert not daemons_disk.enters("postgresql-17", "usr/share/postgresql/17/extension/lo.control")
+    assert not set(daemons_disk.FILES) & set(daemons_disk.UNUSED)
 
 
 def test_accounts_let_root_in_on_the_console_and_nobody_else() -> None:

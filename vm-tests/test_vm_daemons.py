@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import pytest
 
+from panux.daemons import CGROUPS, assert_stops_without_a_trace, crash, pid, processes, start, wait_gone
 from panux.machine.machine import Machine
 from panux.machine.ssh import ssh_command
 
 pytestmark = pytest.mark.vm
 
 SHIPPED: Final = Path(__file__).resolve().parents[1] / "services/daemons"
-CGROUPS: Final = "/sys/fs/cgroup/linit"
 PYTHON: Final = "/usr/bin/python3"
 WEB: Final = """
 import os, select, signal, socket
@@ -76,46 +76,6 @@ def daemons(booted: Machine) -> Machine:
         booted.copy_in(SHIPPED / f"{name}.yaml", f"/etc/linit/services/{name}.yaml")
     booted.succeed("linitctl reload")
     return booted
-
-
-def start(machine: Machine, *names: str) -> None:
-    """Start these; they are up."""
-    machine.call("start", {"names": list(names)})
-    for name in names:
-        machine.wait_for_service(name)
-
-
-def pid(machine: Machine, name: str) -> int:
-    return int(machine.call("status", {"name": name})["pid"])
-
-
-def processes(machine: Machine, name: str) -> list[int]:
-    """All of a service: those of its cgroup."""
-    return [int(word) for word in machine.succeed(f"cat {CGROUPS}/{name}/cgroup.procs").split()]
-
-
-def crash(machine: Machine, name: str) -> None:
-    """KILL to the main process; it is up again, and nobody is left who was there before."""
-    before, since = processes(machine, name), len(machine.control.transitions)
-    machine.succeed(f"kill -KILL {pid(machine, name)}")
-    machine.wait_for_transition(name, "up", since)
-    assert set(before) & set(processes(machine, name)) == set()
-    wait_gone(machine, before)
-
-
-def wait_gone(machine: Machine, pids: list[int]) -> None:
-    """A process leaves its cgroup a moment before it is a zombie and reaped."""
-    machine.succeed(*(f"while test -e /proc/{each}; do sleep 0.1; done" for each in pids))
-
-
-def assert_stops_without_a_trace(machine: Machine, name: str, *files: str) -> None:
-    """No process, no cgroup, no socket, no pidfile."""
-    before = processes(machine, name)
-    machine.call("stop", {"names": [name]})
-    machine.wait_for_service(name, "down")
-    assert machine.succeed(f"find {CGROUPS} -maxdepth 1 -name '{name}*'") == ""
-    wait_gone(machine, before)
-    machine.fail(*(f"test -e {file}" for file in files))
 
 
 def test_nginx_in_the_background_reloads_crashes_and_stops_without_a_trace(daemons: Machine) -> None:
