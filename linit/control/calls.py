@@ -71,6 +71,11 @@ class Call:
     def may_write(self) -> bool:
         return may_write(self.connection.peer, self.server.mode)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Is the caller still there?"""
+        return self.connection.session == self._session and not self.connection.is_ended
+
     def answer(self, result: object) -> None:
         """Send the result."""
         if self._may_respond():
@@ -78,7 +83,7 @@ class Call:
 
     def notify(self, method: str, params: dict[str, Any]) -> None:
         """Tell the caller something before the answer."""
-        if self.connection.session == self._session and not self.connection.is_ended:
+        if self.is_awaited:
             self.connection.notify(frames.notification(method, params))
 
     def refuse(self, error: ErrorRecord) -> None:
@@ -98,7 +103,7 @@ class Call:
             return False
         assert not self._is_answered, f"request {self._id} of {self.by} is answered twice"
         self._is_answered = True
-        return self.connection.session == self._session and not self.connection.is_ended
+        return self.is_awaited
 
     def require_rights(self, what: str) -> None:
         """Raises Refusal unless the peer may write."""

@@ -134,7 +134,13 @@ def subscribe(call: Call, params: dict[str, Any]) -> None:
                 f"subscribe: topics: found {topic[:40]!r}, expected {' or '.join(messages.TOPICS)}",
                 f"did you mean {near}?" if near else "",
             )
-    call.connection.topics = frozenset(params["topics"])
+    # The engine is ahead of what is told while the effects of an event are being performed.
+    call.server.supervisor.when_done(partial(_subscribe, call, frozenset(params["topics"])))
+
+
+def _subscribe(call: Call, topics: frozenset[str]) -> None:
+    if call.is_awaited:
+        call.connection.topics = topics
     engine = call.engine
     call.answer({**_page(call), "boot_state": engine.boot_state, "runlevel": engine.runlevel})
 

@@ -93,6 +93,9 @@ class Supervised(Protocol):
     def observe(self, callback: Callable[[Any], object]) -> object:
         """Call back with every Transition, Told and BootFinished, and perhaps with other effects."""
 
+    def when_done(self, callback: Callable[[], object]) -> object:
+        """Call back when all who observe have been told of everything that has happened so far: perhaps at once."""
+
     def signal(self, name: str, number: int, to: To) -> object:
         """Send a signal to processes of a service that has some."""
 

@@ -41,6 +41,7 @@ class Backlog:
         self._perform = perform
         self._events: deque[Event] = deque()
         self._effects: deque[Effect] = deque()
+        self._on_done: list[Callable[[], object]] = []
         self._is_working = False
         self._until_s = 0.0  # this turn
         self._spawns = 0  # in this turn
@@ -58,6 +59,13 @@ class Backlog:
             self._events.append(event)
         if not self._is_working and not self.is_behind:
             self._work()
+
+    def when_done(self, callback: Callable[[], object]) -> None:
+        """Call back when all that was ordered is done, and so all who observe have been told: at once, if it is."""
+        if self.is_behind:
+            self._on_done.append(callback)
+        else:
+            callback()
 
     def _work(self, is_owed: bool = False) -> None:
         self._is_working = True
@@ -81,6 +89,8 @@ class Backlog:
     def _go_on(self) -> None:
         self.is_behind = False
         self._work(is_owed=True)  # in each turn something gets done
+        while self._on_done and not self.is_behind:
+            self._on_done.pop(0)()
 
     def _is_over(self) -> bool:
         is_full = self._spawns >= SPAWNS_AT_ONCE and isinstance(self._effects[0], Spawn)

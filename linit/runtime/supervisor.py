@@ -295,6 +295,10 @@ class Supervisor:
     def _is_behind(self) -> bool:
         return self.backlog.is_behind
 
+    def when_done(self, callback: Callable[[], object]) -> None:
+        """Call back when all who observe have been told of everything that has happened so far."""
+        self.backlog.when_done(callback)
+
     def dispatch(self, event: Event) -> None:
         """Handle an event, after those that came before it."""
         self.backlog.add(event)

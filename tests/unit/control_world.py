@@ -138,6 +138,8 @@ class FakeSupervisor:
         self.unmet: dict[str, str] = {}  # the condition of a service that is not met
         self.words_of_triggers: dict[str, list[str]] = {}
         self.usages: dict[str, dict[str, Any]] = {}
+        self.is_behind = False  # with the effects of an event
+        self.on_done: list[Callable[[], object]] = []
         self._last_pid = 100
         self._last_id = 0
         self._answers: dict[int, Callable[[effects.Answer], object]] = {}
@@ -223,6 +225,12 @@ class FakeSupervisor:
 
     def status_text(self, name: str) -> str:
         return self.status_texts.get(name, "")
+
+    def when_done(self, callback: Callable[[], object]) -> None:
+        if self.is_behind:
+            self.on_done.append(callback)
+        else:
+            callback()
 
     def trigger_words(self, name: str) -> list[str]:
         return self.words_of_triggers.get(name, [])

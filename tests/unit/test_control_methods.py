@@ -304,6 +304,22 @@ def test_a_subscriber_gets_a_snapshot_and_then_every_transition_in_order() -> No
         assert seen[-1] == ("boot_finished", None, None)
 
 
+def test_who_subscribes_while_effects_are_being_performed_is_answered_when_these_have_been_told() -> None:
+    """The engine is ahead of what is told then: the snapshot would have what comes once more, or go back in time."""
+    with world(*WEB) as here:
+        watcher = here.client()
+        here.supervisor.is_behind = True
+        asked = watcher.ask("subscribe", topics=["transitions"])
+        result_of(watcher, "runlevel")
+        here.start("default")
+        here.supervisor.is_behind = False
+        (answer,) = here.supervisor.on_done
+        answer()
+        frame = watcher.frame() or []
+        assert frame[1:3] == [asked, None]
+        assert {each["state"] for each in frame[3]["services"] if each["name"] == "web"} == {"up"}
+
+
 def test_only_the_topics_that_were_asked_for_are_told() -> None:
     with world(*WEB) as here:
         watcher = here.client()

@@ -107,6 +107,16 @@ def test_what_is_asked_for_meanwhile_is_done_in_its_order_when_all_is_done_that_
     assert not world.loop.soon
 
 
+def test_who_waits_until_all_is_told_is_called_after_the_last_effect() -> None:
+    world = World({START_ALL: spawns(MANY)})
+    world.backlog.when_done(lambda: world.done.append("nothing was under way"))
+    world.backlog.add(START_ALL)
+    world.backlog.when_done(lambda: world.done.append("told"))
+    while world.backlog.is_behind:
+        world.turn()
+    assert world.done == ["nothing was under way", START_ALL, *spawns(MANY), "told"]
+
+
 def test_a_shutdown_overtakes_what_others_asked_for() -> None:
     """But not the starts that are ordered already: what follows from them is known to the engine."""
     stop, shutdown = Request(2, Verb.STOP, ("a",)), Shutdown(Finish.POWEROFF)
