@@ -55,10 +55,17 @@ class Agent(Endpoint):
 
 
 class Guest:
-    """A machine that runs from the construction on; to be closed."""
+    """A machine that runs from the construction on; to be closed. `clock`: QEMU's -rtc, other than the mode has it."""
 
     def __init__(
-        self, image: Image, mode: str, writable_root: bool, arguments: str = "", disk: Path | None = None
+        self,
+        image: Image,
+        mode: str,
+        writable_root: bool,
+        arguments: str = "",
+        disk: Path | None = None,
+        *,
+        clock: str = "",
     ) -> None:
         self._scratch = Path(tempfile.mkdtemp(prefix="bench-"))
         self.disk = disk or self._scratch / "disk.qcow2"
@@ -71,6 +78,8 @@ class Guest:
         channels: dict[str, Endpoint] = {"console": self.console, "qmp": self._qmp, "agent": self._agent}
         inherited = []
         argv = machine_command(image, mode, self.disk, writable_root, arguments)
+        if clock:
+            argv[argv.index("-rtc") + 1] = clock
         for name, channel in channels.items():
             assert channel.listener is not None
             inherited.append(channel.listener.fileno())

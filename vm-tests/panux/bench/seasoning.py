@@ -1,7 +1,8 @@
 """Disks that were booted before: what an init keeps from one boot for the next is there.
 
 OpenRC keeps its tree of dependencies, linit how long starts took, systemd its random seed and journal. A seasoned disk
-is a copy of a peer's disk after one boot, by the clock, with a clean end.
+is a copy of a peer's disk after one boot with a clean end, on two processors, at a time before that of every other
+boot: nothing on it is of the future.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from panux.image.progress import Progress
 
 BOOTS: Final = ("first", "second")
 SETTLE_S: Final = 3
+CLOCK: Final = "base=2026-01-15T11:00:00"
+"""Before that of guest.ICOUNT_CLOCK, and after the time of all files."""
 SHARED: Final = ("vmlinux", "initramfs.cpio", "manifest.json")
 
 
@@ -29,7 +32,7 @@ def seasoned(peer: Peer, disk: Disk, jobs: JobSet, progress: Progress) -> Disk:
     if not made.root_disk.is_file():
         with progress.step(f"boot {peer.name} once, set {jobs.name}"), growing(made.directory) as new:
             overlay = new / "overlay.qcow2"
-            with Guest(disk.image, "wall", jobs.writable_root, disk=overlay) as guest:
+            with Guest(disk.image, "wall", jobs.writable_root, disk=overlay, clock=CLOCK) as guest:
                 guest.wait_for("up")
                 guest.ask(f"sleep {SETTLE_S}")
                 guest.shut_down(peer.poweroff)
