@@ -18,6 +18,11 @@ REAL_SERVICES = ("crond", "dropbear", "getty@ttyS0", "network", "nginx", "ntpd",
 ORDERING = {"need", "bind", "want", "use", "after"}
 KEPT_LIMIT_S = 300.0
 IDLE_WINDOWS = 6
+NOT_AFTER_A_BOOT = (
+    "_asyncio", "ast", "asyncio.tasks", "asyncio.transports", "asyncio.unix_events", "concurrent", "contextlib",
+    "dataclasses", "enum", "functools", "hashlib", "inspect", "logging", "re", "selectors", "signal", "socket",
+    "string", "subprocess", "threading", "traceback", "typing", "linit.system.shutdown",
+)  # fmt: skip
 NEVER_IN_PID_1 = ("yaml", "networkx", "psutil", "linit.compiler", "linit.definitions", "linit.graph")
 
 
@@ -72,6 +77,25 @@ def test_pid_1_has_loaded_nothing_that_belongs_to_the_compiler(booted: Machine) 
     """DESIGN.md: PID 1 parses nothing that a person wrote."""
     modules = set(booted.call("modules")["modules"])
     assert [name for name in NEVER_IN_PID_1 if name in modules] == []
+
+
+def test_pid_1_comes_out_of_its_bundle_and_holds_what_trouble_needs_packed(booted: Machine) -> None:
+    """linit/bundling/README.md: a file in memory (proc_pid_fd(5)). Why none of these: tests/unit/test_bundling.py."""
+    booted.succeed("until ls -l /proc/1/fd | grep -q linit-modules; do sleep 0.1; done")
+    modules = set(booted.call("modules")["modules"])
+    assert "asyncio.selector_events" in modules
+    assert [name for name in NOT_AFTER_A_BOOT if name in modules] == []
+    assert booted.succeed("cat /var/log/linit/linit.log").count("giving memory back") == 0
+
+
+def test_pid_1_is_in_small_pages_and_services_are_as_the_kernel_has_them(booted: Machine) -> None:
+    """linit/runtime/thrift.py. Sources: proc_pid_smaps(5) for VmFlags, proc_pid_status(5) for THP_enabled."""
+    heap = "sed -n '/\\[heap\\]/,/^VmFlags/p'"
+    booted.succeed(f"until {heap} /proc/1/smaps | grep -q '^VmFlags.* nh'; do sleep 0.1; done")
+    assert set(booted.succeed(f"{heap} /proc/1/smaps | grep AnonHugePages").split()[1::3]) == {"0"}
+    service = "$(cat /run/crond.pid || pidof crond)"
+    assert "THP_enabled:\t1" in booted.succeed(f"cat /proc/{service}/status")
+    assert booted.succeed(f"grep -c '^VmFlags.* nh' /proc/{service}/smaps || true").strip() == "0"
 
 
 def test_pid_1_does_not_wake_up_when_nothing_happens(booted: Machine) -> None:

@@ -445,7 +445,37 @@ def test_what_only_type_checkers_read_is_left_out() -> None:
 
 def test_a_module_gets_the_librarys_where_the_small_one_has_not_all_it_asks_for() -> None:
     assert "linit.lean" in ast.unparse(lean("import contextlib\ncontextlib.suppress(OSError)", "a"))
-    assert "linit.lean" not in ast.unparse(lean("import contextlib\ncontextlib.contextmanager(OSError)", "a"))
+    assert "linit.lean" not in ast.unparse(lean("import contextlib\ncontextlib.ExitStack()", "a"))
+
+
+MANAGED = """
+    import contextlib
+
+    @contextlib.contextmanager
+    def told(told, answers=False):
+        told.append("before")
+        try:
+            yield told
+        except KeyError:
+            if not answers:
+                raise
+        finally:
+            told.append("behind")
+"""
+
+
+@pytest.mark.parametrize("of", [leaned, unchanged])
+def test_a_context_manager_sees_the_faults_of_its_block(of: Callable[[str], dict[str, Any]]) -> None:
+    told = of(MANAGED)["told"]
+    seen: list[str] = []
+    with told(seen) as given:
+        given.append("in")
+    with told(seen, answers=True):
+        raise KeyError
+    for kind in (KeyError, ValueError, StopIteration):
+        with pytest.raises(kind), told(seen):
+            raise kind
+    assert seen == ["before", "in", "behind", *["before", "behind"] * 4]
 
 
 MOODS = """
