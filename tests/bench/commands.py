@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.bench import bosses
+from tests.bench import bosses, clients
 from tests.bench.crowd import Boss, Crowd
 from tests.bench.figures import Figure
 
 RUNS: Final = 40
 BARE: Final = "python3 -I -S -c pass"
+BARE_ARGV: Final = [sys.executable, "-I", "-S", "-c", "pass"]
 LINITCTL: Final = bosses.TOP / ".venv/bin/linitctl"
 ASKED: Final = (("list",), ("status",), ("status", "s00000"), ("why", "s00000"), ("runlevel",), ("version",))
 AIMS: Final = {"linitctl list": "at most 1.5 times the bare one"}
@@ -72,9 +73,9 @@ def measure(size: int, runs: int = RUNS, with_peers: bool = True) -> Iterator[Fi
             linit.wait_said(b" listens on ")
             crowd.wait_begun(size)
             ours = [_linitctl(folder / "linit", *asked) for asked in ASKED]
-            yield from _compared([Command(BARE, [sys.executable, "-I", "-S", "-c", "pass"]), *ours], size, runs)
+            yield from _compared([Command(BARE, BARE_ARGV), *ours], size, runs)
         if with_peers:
-            yield from _supervisorctl(folder, crowd, size, runs)
+            yield from _theirs(folder, crowd, size, runs)
     finally:
         crowd.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -84,27 +85,24 @@ def _linitctl(folder: Path, *asked: str) -> Command:
     return Command(" ".join(["linitctl", *asked]), [str(LINITCTL), "--user", str(folder), *asked])
 
 
-def _supervisorctl(folder: Path, crowd: Crowd, size: int, runs: int) -> Iterator[Figure]:
-    place = folder / "peer"
-    place.mkdir()
-    peer = bosses.peers(place)[0]
-    if problem := peer.fetch(place):
-        print(f"ctl: without {peer.name}: {problem}", file=sys.stderr)
-        return
-    argv = peer.prepare(folder / "supervisord", crowd.job, size)
-    configuration, socket = folder / "supervisord/supervisord.conf", folder / "supervisord/socket"
-    with configuration.open("a") as file:
-        file.write(
-            f"[unix_http_server]\nfile={socket}\n[supervisorctl]\nserverurl=unix://{socket}\n[rpcinterface:supervisor]\n"
-            "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
-        )
-    with Boss(argv, peer.environment(place), folder / "supervisord/log") as supervisord:
-        crowd.wait_begun(size)
-        ask = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(configuration), "status"]
-        bare = Command(BARE, [sys.executable, "-I", "-S", "-c", "pass"])
-        _, *figures = _compared([bare, Command("supervisorctl status", ask, peer.environment(place))], size, runs)
-        yield from figures
-        supervisord.end()
+def _theirs(folder: Path, crowd: Crowd, size: int, runs: int) -> Iterator[Figure]:
+    """The commands of others, each beside bare interpreters of the same minute."""
+    for each in clients.answering(folder):
+        boss, place, configuration = each.boss, folder / each.boss.name, folder / f"{each.boss.name}-services"
+        place.mkdir()
+        if problem := boss.fetch(place):
+            print(f"ctl: without {boss.name}: {problem}", file=sys.stderr)
+            continue
+        argv, environment = boss.prepare(configuration, crowd.job, size), boss.environment(place)
+        with Boss(argv, environment, folder / f"{boss.name}-log") as running:
+            try:
+                crowd.wait_begun(size)
+                asked = each.asks(place, configuration).items()
+                theirs = [Command(name, ask, environment) for name, ask in asked]
+                _, *figures = _compared([Command(BARE, BARE_ARGV), *theirs], size, runs)
+                yield from figures
+            finally:
+                running.end(each.ends_at)
 
 
 def _compared(commands: list[Command], size: int, runs: int) -> Iterator[Figure]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-LIMIT_S: Final = 300.0  # then something is wrong
+LIMIT_S: Final = 300.0  # in which nobody begins, or ends; then something is wrong
 AGAIN_S: Final = 10.0
 
 
@@ -54,28 +54,33 @@ class Crowd:
         return len(lines)
 
     def wait_begun(self, count: int) -> None:
-        """Until so many have begun. Raises TooLate."""
-        until_s = time.monotonic() + LIMIT_S
+        """Until so many have begun. Raises TooLate when none begins any more."""
         begun = 0
         while begun < count:
-            if not select.select([self], [], [], max(0.0, until_s - time.monotonic()))[0]:
-                raise TooLate(f"{begun} of {count} processes began within {LIMIT_S:g} s")
+            if not select.select([self], [], [], LIMIT_S)[0]:
+                raise TooLate(f"{begun} of {count} processes began, and no other one within {LIMIT_S:g} s")
             begun += self.take()
 
     def wait_gone(self) -> None:
-        """Until none is left. Raises TooLate."""
+        """Until none is left. Raises TooLate when none ends any more."""
         os.close(self._own_end)
         self._own_end = -1
-        until_s = time.monotonic() + LIMIT_S
+        left = len(self.pids) + 1
         while True:
-            if not select.select([self], [], [], max(0.0, until_s - time.monotonic()))[0]:
-                raise TooLate(f"not all processes were gone within {LIMIT_S:g} s")
-            if not os.read(self._read_end, 65536):
-                return
+            if select.select([self], [], [], LIMIT_S)[0]:
+                if not os.read(self._read_end, 65536):
+                    return
+            elif (living := len(self._living())) < left:
+                left = living
+            else:
+                raise TooLate(f"{left} processes are left, and none has ended within {LIMIT_S:g} s")
+
+    def _living(self) -> list[int]:
+        return [pid for pid in self.pids if _link(f"/proc/{pid}/fd/3") == self._fifo]
 
     def close(self) -> None:
         """Whoever is left is killed."""
-        kill([pid for pid in self.pids if _link(f"/proc/{pid}/fd/3") == self._fifo])
+        kill(self._living())
         os.close(self._read_end)
         if self._own_end >= 0:
             os.close(self._own_end)
@@ -122,11 +127,11 @@ class Boss:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def end(self) -> None:
-        """TERM, and wait for its end. Raises TooLate."""
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal, and wait for its end. Raises TooLate."""
         until_s = time.monotonic() + LIMIT_S
         while time.monotonic() < until_s:
-            self._process.terminate()  # circusd loses one that comes while it still starts something
+            self._process.send_signal(number)  # circusd loses one that comes while it still starts something
             try:
                 self._process.wait(AGAIN_S)
             except subprocess.TimeoutExpired:
