@@ -88,6 +88,7 @@ class Backlog:
 
     def _go_on(self) -> None:
         self.is_behind = False
+        self._until_s = self._loop.time() + TURN_S  # thousands of descriptors take a loop that long before it calls
         self._work(is_owed=True)  # in each turn something gets done
         while self._on_done and not self.is_behind:
             self._on_done.pop(0)()

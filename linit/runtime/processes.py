@@ -70,6 +70,8 @@ class Processes:
         self._signals = signals
         self._reaping, self._beginning = Turn(loop), Turn(loop)
         self._reaps_soon = False  # in the next turn
+        self._begun: dict[int, None] = {}  # whose programs execute, which nobody was told yet
+        self._tells_soon = False  # likewise
         self._orphans: list[int] | None = None  # as the kernel told in this turn, since the last that were reaped
         self._children: dict[int, _Child] = {}
         self._after_reap: list[Callable[[], None]] = []
@@ -179,7 +181,9 @@ class Processes:
             self.orphans_reaped += 1
             return
         if child.gate >= 0:
-            self._read_gate(pid)
+            self._close_gate(pid, child)
+        if pid in self._begun:
+            self._tell_of(pid)
         self._forget(pid, child)
         if child.failure:
             child.owner.failed(pid, child.failure)
@@ -207,12 +211,15 @@ class Processes:
             os.close(child.pidfd)
 
     def _gate_readable(self, pid: int) -> None:
-        if not self.is_held() and not self._beginning.is_over():  # or the loop says so again in its next turn
-            self._read_gate(pid)
+        if not self._beginning.is_over():  # or the loop says so again in its next turn
+            self._close_gate(pid, self._children[pid])
+            self._tell_begun()
 
-    def _read_gate(self, pid: int) -> None:
-        """The gate is readable, or its process dead: closed by execve(2), or the text of the step that failed."""
-        child = self._children[pid]
+    def _close_gate(self, pid: int, child: _Child) -> None:
+        """The gate is readable, or its process dead: closed by execve(2), or the text of the step that failed.
+
+        It is closed before anybody may be told: thousands that can be read would each be called in each turn.
+        """
         text = b""
         with contextlib.suppress(BlockingIOError):  # dead before it wrote anything: its exit status tells
             text = os.read(child.gate, GATE_MAX_BYTES)
@@ -222,7 +229,27 @@ class Processes:
         if text:
             child.failure = text.decode("utf-8", "replace")  # told when the child is reaped, which is at once
         else:
-            child.owner.executing(pid)
+            self._begun[pid] = None
+
+    def _tell_begun(self) -> None:
+        """Tell of the programs that execute, in their order; of what is too much for this turn in the next."""
+        while self._begun and not self.is_held() and not self._beginning.is_over():
+            pid = next(iter(self._begun))
+            try:
+                self._tell_of(pid)
+            except Exception as bug:  # those that follow are not told again
+                self.confess(f"the start of pid {pid}", bug)
+        if self._begun and not self._tells_soon:
+            self._tells_soon = True
+            self._loop.call_soon(self._tell_on)
+
+    def _tell_on(self) -> None:
+        self._tells_soon = False
+        self._tell_begun()
+
+    def _tell_of(self, pid: int) -> None:
+        del self._begun[pid]
+        self._children[pid].owner.executing(pid)
 
 
 def _raise(_what: str, bug: Exception) -> None:

@@ -101,9 +101,11 @@ class Owner:
     def __init__(self, loop: Turning) -> None:
         self.loop = loop
         self.ended: list[int] = []
+        self.begun: list[int] = []
 
     def executing(self, pid: int) -> None:
-        """Nothing to do."""
+        self.begun.append(pid)
+        self.loop.now_s += TURN_S
 
     def exited(self, pid: int, status: int) -> None:
         self.ended.append(pid)
@@ -139,3 +141,28 @@ def test_of_many_children_that_end_at_once_some_are_reaped_in_each_turn(loop: Tu
         counts.append(len(owner.ended))
     assert counts[:3] == [REAPED_AT_ONCE, 2 * REAPED_AT_ONCE, 3 * REAPED_AT_ONCE]
     assert set(owner.ended) == pids
+
+
+def test_what_tells_that_a_program_runs_is_read_at_once_and_told_some_in_each_turn(
+    loop: Turning, signals: Signals
+) -> None:
+    """Else thousands of descriptors that can be read would be looked at in each turn, while nobody may be told."""
+    processes, owner = Processes(loop, signals), Owner(loop)
+    is_held = True
+    processes.is_held = lambda: is_held
+    pids = [processes.start(Launch(("/bin/true",)), owner) for _ in range(4)]
+    gates = [what[1:] for what in loop.asked if what[0] == "reader" and what[3:] and what[3] in pids]
+    for pid, (_, callback, *arguments) in zip(pids, gates, strict=True):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        callback(*arguments)
+    assert {what[1] for what in loop.asked if what[0] == "no reader"} == {fd for fd, *_ in gates}
+    assert owner.begun == []
+    is_held = False
+    counts = list[int]()
+    while loop.soon:
+        loop.turn()
+        counts.append(len(owner.begun))
+    assert owner.begun == pids
+    assert counts[:3] == [1, 2, 3]
+    processes.reap()
+    assert sorted(owner.ended) == sorted(pids)
