@@ -140,7 +140,7 @@ class Asking:
         caller, held = (request.caller, request.held) if request.waits else ("", ())
         self._ledger.open(Pending(request.id, verb, request.by, parts, names, caller, held))
         for name in parts:
-            self._board.changed[name] = None
+            self._board.note(name)
 
     # -- one verb each -------------------------------------------------------------------------------------------
 

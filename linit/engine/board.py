@@ -11,10 +11,10 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from linit.engine.edges import CHANGES, NOTHING, VITAL, Difference, holds, share, supply, waits
+from linit.engine.edges import CHANGES, NOTHING, VITAL, Change, holds, share, supply, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
-from linit.engine.transitions import NEXT, Step
+from linit.engine.transitions import MOVES, Step
 from linit.engine.unit import Neighbours, StopPhase, Unit
 from linit.model.reason import Reason
 from linit.model.service import CONFLICTS, PROVIDED_BY, VIRTUAL, Dependency, EdgeKind, Service
@@ -32,6 +32,7 @@ class Board:
         self.links = Links()
         self.effects: list[Effect] = []
         self.changed: dict[str, None] = {}  # units that moved since the requests were last looked at
+        self.rested = False  # one of them may be at rest
         self.now_s = 0.0
         self.goals: deque[Unit] = deque()  # whose goal is to be judged
         self.rising: deque[Unit] = deque()  # who wins hope or a goal by that, when nothing is lost any more
@@ -68,7 +69,7 @@ class Board:
         self.counts[unit.state] += (service.kind is not VIRTUAL) - (unit.service.kind is not VIRTUAL)
         unit.service = service
         self._wire(unit)
-        self.changed[unit.name] = None
+        self.note(unit.name)
         self.look(unit)
 
     def add(self, service: Service) -> None:
@@ -145,6 +146,11 @@ class Board:
             self.counts[state] += 1
         self._show(unit, state, unit.goal, unit.hope)
 
+    def note(self, name: str) -> None:
+        """A unit changed in what others may have waited for, but perhaps not its state."""
+        self.changed[name] = None
+        self.rested = True
+
     def look(self, unit: Unit) -> None:
         """Something that its goal hangs on changed: judge that anew and let it act."""
         if not self.goals or self.goals[-1] is not unit:
@@ -191,10 +197,13 @@ class Board:
     def step(self, unit: Unit, step: Step, reason: Reason, duration_s: float | None = None) -> None:
         """Take one step of the transition table; what the unit does next is the caller's."""
         before = unit.state
-        after = NEXT.get((before, step))
-        assert after is not None, f"linit bug: {unit.name} is {before.value}, which has no step {step.value}"
-        if after.is_at_rest_down and not (before is STOPPING and after is DOWN and reason.cause is unit.reason.cause):
-            self._tell_of_rest(unit, before, after)
+        way = MOVES[before, step, unit.goal, unit.hope]
+        assert way is not None, f"linit bug: {unit.name} is {before.value}, which has no step {step.value}"
+        after, change = way
+        if after.is_at_rest_down:
+            self.rested = True
+            if not (before is STOPPING and after is DOWN and reason.cause is unit.reason.cause):
+                self._tell_of_rest(unit, before, after)
         unit.reason = reason
         unit.changed_at_s = self.now_s
         self.effects.append(Transition(unit.name, before, after, reason, self.now_s, duration_s))
@@ -205,7 +214,8 @@ class Board:
             counts = self.counts
             counts[before] -= 1
             counts[after] += 1
-        self._show(unit, after, unit.goal, unit.hope)
+        unit.state = after
+        self._spread(unit, change)
 
     def _tell_of_rest(self, unit: Unit, before: UnitState, after: UnitState) -> None:
         """Those that need it may be down, or failed, because of it: they say so."""
@@ -221,9 +231,10 @@ class Board:
     @property
     def is_stuck(self) -> bool:
         """Does something wait, while nothing has a process, a timer or an order under way that could end the wait?"""
-        counts = self.counts
-        busy = counts[STARTING] + counts[STOPPING] + counts[BACKOFF]
-        return busy == self.held and not self.idlers and self.waits
+        counts, held = self.counts, self.held
+        if not (held or counts[WAITING]):
+            return False
+        return counts[STARTING] + counts[STOPPING] + counts[BACKOFF] == held and not self.idlers
 
     @property
     def waits(self) -> bool:
@@ -238,7 +249,9 @@ class Board:
     @property
     def is_anything_left(self) -> bool:
         """Is something that is no virtual name not down yet? Counted: a shutdown asks after each of its events."""
-        return any(count and not state.is_at_rest_down for state, count in self.counts.items())
+        counts = self.counts
+        moving = counts[WAITING] or counts[STARTING] or counts[STOPPING] or counts[BACKOFF]
+        return bool(counts[UP] or moving)
 
     def hold(self, unit: Unit) -> None:
         """A stop begins, with waiting for dependents."""
@@ -260,8 +273,7 @@ class Board:
         while goals or rising:
             is_rest = not goals
             unit = rising.popleft() if is_rest else goals.popleft()
-            hope = has_hope(unit)
-            goal = hope and may_be_up(unit)
+            hope, goal = aim(unit)
             if goal is unit.goal and hope is unit.hope:
                 self.act(unit)
             elif not is_rest and hope >= unit.hope and goal >= unit.goal:
@@ -271,53 +283,64 @@ class Board:
                     self._list(unit)  # before those that it is a reason for
                 self._show(unit, unit.state, goal, hope)
                 self.changed[unit.name] = None
+                if unit.state.is_at_rest_down:
+                    self.rested = True
 
     def _show(self, unit: Unit, state: UnitState, goal: bool, hope: bool) -> None:
         """Change a unit's view, and by it its neighbours' counts."""
         change = CHANGES[unit.state, unit.goal, unit.hope, state, goal, hope]
         unit.state, unit.goal, unit.hope = state, goal, hope
-        if change.owners:
-            owed = change.owners
+        self._spread(unit, change)
+
+    def _spread(self, unit: Unit, change: Change) -> None:
+        """Its neighbours' counts follow its view."""
+        owed = change.owners
+        if owed:
             for kind, dependents in self._owners(unit) if unit.owners is None else unit.owners:
-                difference = owed.get(kind)
-                if difference is not None:
-                    self._tell_dependents(kind, dependents, difference)
-        if change.others:
-            holds = change.others
-            for kind, others in self._others(unit) if unit.others is None else unit.others:
-                held = holds.get(kind)
-                if held is None:
+                if kind not in owed:
                     continue
-                for on in others:
-                    on.holders += held
-                    if not on.holders and on.state is STOPPING:
-                        self.act(on)
+                blocked, doomed, waiting = owed[kind]
+                if kind is PROVIDED_BY:
+                    for virtual in dependents:
+                        self._tell_virtual(virtual, blocked, doomed, waiting)
+                elif blocked or doomed:
+                    self._tell_vital(dependents, blocked, doomed, waiting)
+                elif waiting > 0:
+                    for dependent in dependents:
+                        dependent.unmet += waiting
+                else:
+                    for dependent in dependents:
+                        dependent.unmet += waiting
+                        if not dependent.unmet and dependent.state is not UP:
+                            self.act(dependent)
+        held_by = change.others
+        if held_by:
+            for kind, others in self._others(unit) if unit.others is None else unit.others:
+                if kind not in held_by:
+                    continue
+                held = held_by[kind]
+                if held > 0:
+                    for on in others:
+                        on.holders += held
+                else:
+                    for on in others:
+                        on.holders += held
+                        if not on.holders and on.state is STOPPING:
+                            self.act(on)
 
-    def _tell_dependents(self, kind: EdgeKind, dependents: Iterable[Unit], difference: Difference) -> None:
-        if kind is PROVIDED_BY:
-            for virtual in dependents:
-                self._tell_virtual(virtual, difference)
-            return
-        blocked, doomed, waiting = difference
-        is_order_only = not (blocked or doomed)
+    def _tell_vital(self, dependents: Iterable[Unit], blocked: int, doomed: int, waiting: int) -> None:
+        """Those of one kind that cannot be up without the unit."""
         for dependent in dependents:
+            was_blocked, was_doomed = dependent.blockers, dependent.doomed
             dependent.unmet += waiting
-            if not is_order_only:
-                self._tell_dependent(dependent, blocked, doomed)
-            elif not dependent.unmet and dependent.state is not UP:
-                self.act(dependent)
+            dependent.blockers = is_blocked = was_blocked + blocked
+            dependent.doomed = is_doomed = was_doomed + doomed
+            if (blocked and not (was_blocked and is_blocked)) or (doomed and not (was_doomed and is_doomed)):
+                self.look(dependent)
+            elif dependent.state in EXPLAINED:
+                self.act(dependent)  # it may be there for another reason now
 
-    def _tell_dependent(self, dependent: Unit, blocked: int, doomed: int) -> None:
-        was_blocked, was_doomed = dependent.blockers, dependent.doomed
-        dependent.blockers += blocked
-        dependent.doomed += doomed
-        if bool(was_blocked) is not bool(dependent.blockers) or bool(was_doomed) is not bool(dependent.doomed):
-            self.look(dependent)
-        elif dependent.state in EXPLAINED:
-            self.act(dependent)  # it may be there for another reason now
-
-    def _tell_virtual(self, virtual: Unit, difference: Difference) -> None:
-        alive, hopeful, ready = difference
+    def _tell_virtual(self, virtual: Unit, alive: int, hopeful: int, ready: int) -> None:
         virtual.alive += alive
         virtual.hopeful += hopeful
         virtual.ready += ready
@@ -373,21 +396,17 @@ class Board:
         self.goals = deque(dict.fromkeys(self.goals))  # once is enough
 
 
-def has_hope(unit: Unit) -> bool:
-    """Is it desired, and does nothing stand against it that will not pass by itself?
+def aim(unit: Unit) -> tuple[bool, bool]:
+    """Hope: is it desired, and does nothing stand against it that will not pass by itself? And goal: nor anything else?
 
     A virtual name mirrors its providers, whoever wanted these: a wish for it is a wish for one of them.
     """
     service = unit.service
-    if unit.removed or service.broken:
-        return False
     if service.kind is VIRTUAL:
-        return unit.hopeful > 0
-    return unit.desired is TO_BE_UP and not unit.doomed and unit.given_up is None
-
-
-def may_be_up(unit: Unit) -> bool:
-    """The goal of a unit that has hope: nothing stands against it now."""
-    if unit.service.kind is VIRTUAL:
-        return unit.alive > 0
-    return not unit.blockers and not unit.restarting
+        hope, goal = unit.hopeful > 0, unit.alive > 0
+    else:
+        hope = unit.desired is TO_BE_UP and not unit.doomed and unit.given_up is None
+        goal = not unit.blockers and not unit.restarting
+    if not hope or unit.removed or service.broken:
+        return False, False
+    return True, goal

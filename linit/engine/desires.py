@@ -83,7 +83,7 @@ class Desires:
         if verb is not None:
             self.board.emit(*self.ledger.supersede(unit.name, verb, why.by or why.of or "linit"))
         unit.desired, unit.wish = desired, why
-        self.board.changed[unit.name] = None
+        self.board.note(unit.name)
         self.board.look(unit)
 
     def all_down(self, why: Reason) -> None:

@@ -137,30 +137,25 @@ class Engine:
         if self._course.is_first:
             self._course.is_first = False
             self._announce_broken()
-        by_state = self._unit_handlers.get(type(event))
+        kind = type(event)
+        by_state = self._unit_handlers.get(kind)
         if by_state is None:
-            self._handlers[type(event)](event)
+            self._handlers[kind](event)
             self._settle()
-        else:
-            self._on_unit_event(event, by_state)
+        elif (unit := board.units.get(event.name)) is not None:  # type: ignore[union-attr]
+            state = unit.state
+            by_state[state](unit, event)
+            if unit.state is state and state not in STEADY:
+                board.act(unit)
+            if board.goals or board.acts:
+                self._move()
+            if board.changed or board.leaving:
+                self._conclude()
+        # else removed by a reload; what its last process did concerns nobody
         effects, board.effects = tuple(board.effects), []
         return effects
 
     # -- events about one unit -----------------------------------------------------------------------------------
-
-    def _on_unit_event(self, event: Any, by_state: Mapping[UnitState, Callable[[Unit, Any], None]]) -> None:
-        board = self._board
-        unit = board.units.get(event.name)
-        if unit is None:
-            return  # removed by a reload; what its last process did concerns nobody
-        state = unit.state
-        by_state[state](unit, event)
-        if unit.state is state and state not in STEADY:
-            board.act(unit)
-        if board.goals or board.acts:
-            self._move()
-        if board.changed or board.leaving:
-            self._conclude()
 
     def _on_exited(self, unit: Unit, event: events.Exited) -> None:
         self._lifecycle.on_exited(unit, event)
@@ -215,8 +210,13 @@ class Engine:
     def _conclude(self) -> None:
         """All have moved: what follows for the whole, and what is decided by it?"""
         board = self._board
-        self._move_on()
-        self._answer_decided()
+        if board.rested or board.idlers or board.mixed or board.is_stuck:
+            self._move_on()
+        if self._ledger.is_empty:
+            board.changed.clear()
+        else:
+            self._answer_decided()
+        board.rested = False
         while board.leaving and self._renewal.forget_leavers():
             self._move()
             self._move_on()
@@ -231,7 +231,7 @@ class Engine:
         board = self._board
         while (
             (board.idlers and board.is_calm and self._lifecycle.starting.end_idling())
-            or (board.links.frugal and self._let_go_of_unneeded())
+            or (board.rested and board.links.frugal and self._let_go_of_unneeded())
             or ((board.mixed or board.is_stuck) and self._wedges.break_one())
         ):
             self._move()

@@ -67,11 +67,15 @@ class Ledger:
         for name in pending.open:
             self._by_service.setdefault(name, set()).add(pending.id)
 
+    @property
+    def is_empty(self) -> bool:
+        """Is no answer owed at all?"""
+        return not (self._pending or self._reloads)
+
     def concerned_by(self, names: Iterable[str]) -> list[str]:
         """Those of these services that answers depend on which are still owed."""
-        if not (self._pending or self._reloads):
-            return []
-        return [name for name in names if self._by_service.get(name) or name in self._reloads]
+        by_service, reloads = self._by_service, self._reloads
+        return [name for name in names if by_service.get(name) or name in reloads]
 
     def about(self, name: str) -> list[Pending]:
         """The open requests that wait for `name`, oldest first."""

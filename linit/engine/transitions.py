@@ -6,6 +6,7 @@ import enum
 from typing import Final
 
 from linit.engine import events
+from linit.engine.edges import CHANGES, Change
 from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, UnitState
 
 
@@ -50,6 +51,22 @@ NEXT: Final[dict[tuple[UnitState, Step], UnitState]] = {
     (BACKOFF, Step.UNWANTED): DOWN,
     (BACKOFF, Step.GAVE_UP): FAILED,
 }
+
+
+class Moves(dict[tuple[UnitState, Step, bool, bool], tuple[UnitState, Change] | None]):
+    """Where a step leads from a view, and what that changes for the neighbours; found once for each."""
+
+    def __missing__(self, start: tuple[UnitState, Step, bool, bool]) -> tuple[UnitState, Change] | None:
+        """`start`: state, step, goal, hope. None: that state has no such step."""
+        before, step, goal, hope = start
+        after = NEXT.get((before, step))
+        if after is None:
+            return None
+        self[start] = way = (after, CHANGES[before, goal, hope, after, goal, hope])
+        return way
+
+
+MOVES: Final = Moves()
 
 _LATE: Final = "the process had been ordered before the unit was settled; its end is only recorded"
 _OVER: Final = "the start is over; the process said it too late"

@@ -12,7 +12,7 @@ from typing import Final
 
 from linit.engine import events
 from linit.engine.asking import ACTIVATION_WINDOW_S, ACTIVATIONS_MAX
-from linit.engine.board import has_hope, may_be_up
+from linit.engine.board import aim
 from linit.engine.edges import NOTHING, blocks, dooms, holds, provides, waits
 from linit.engine.effects import Answer, Signal, Spawn, Told, Transition
 from linit.engine.unit import StopPhase, Unit
@@ -305,8 +305,9 @@ def _counts_are_true(moment: Moment, unit: Unit) -> None:
                 unmet += waits(edge.kind, other.view)
     found = (unit.blockers, unit.doomed, unit.unmet, unit.holders, unit.alive, unit.hopeful, unit.ready)
     assert found == (blockers, doomed, unmet, holders, alive, hopeful, ready), f"{unit.name}: {found}"
-    assert unit.hope is has_hope(unit), f"{unit.name}: hope {unit.hope}"
-    assert unit.goal is (unit.hope and may_be_up(unit)), f"{unit.name}: goal {unit.goal}"
+    hope, goal = aim(unit)
+    assert unit.hope is hope, f"{unit.name}: hope {unit.hope}"
+    assert unit.goal is goal, f"{unit.name}: goal {unit.goal}"
 
 
 def runs_do_not_overlap(moment: Moment) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from linit.engine import stopping
 from linit.engine.board import Board
+from linit.engine.edges import Change
 from linit.engine.events import Verb
 from linit.engine.unit import Unit
 from tests.simulation import invariants
@@ -63,15 +64,15 @@ def test_the_report_names_the_seed_and_the_invariant_and_is_a_test_to_paste() ->
 
 
 def test_a_lost_count_shrinks_to_two_services_and_their_edge(monkeypatch: pytest.MonkeyPatch) -> None:
-    show = Board._show
+    spread = Board._spread
 
-    def forgetful(self: Board, unit: Unit, *view: Any) -> None:
+    def forgetful(self: Board, unit: Unit, change: Change) -> None:
         unmet = {each: each.unmet for each in self.units.values()}
-        show(self, unit, *view)
+        spread(self, unit, change)
         for each, before in unmet.items():
             each.unmet = max(before, each.unmet)
 
-    monkeypatch.setattr(Board, "_show", forgetful)
+    monkeypatch.setattr(Board, "_spread", forgetful)
     for seed in range(50):
         scenario = draw(seed)
         violation = violation_of(scenario)
