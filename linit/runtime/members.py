@@ -55,6 +55,7 @@ class _Group:
     limits: Limits = NO_LIMITS
     kills: Kills = NO_KILLS  # before its main process began
     owes_emptied: bool = False
+    is_over: bool = False  # was nothing left of it when that was last asked, and nothing started since?
     is_killed: bool = False
     looks_again: Handle | None = None
     look_delay_s: float = LOOK_AGAIN_S
@@ -106,6 +107,7 @@ class Members:
         except OSError as error:
             owner.failed(0, f"cgroup {error_words(error)}")
             return 0
+        group.is_over = False
         group.began_s = group.began_s or self._loop.time()
         group.cgroup = cgroup or group.cgroup
         made = launch(cgroup)
@@ -137,6 +139,7 @@ class Members:
             return False
         if not self._processes.adopt(pid, _Command(self, name, Role.MAIN)):
             return False
+        group.is_over = False
         for other, role in group.children.items():
             group.children[other] = None if role is Role.MAIN else role
         group.children[pid] = Role.MAIN
@@ -283,6 +286,7 @@ class Members:
         group = self._groups[name]
         self._drop(name, group, pid)
         left = not self.is_empty(name)
+        group.is_over = not left
         if left:
             self._owe(name, group)  # paid at the end of this round of reaping at the earliest: after Exited
         elif not group.is_killed:
@@ -303,7 +307,7 @@ class Members:
     def retire(self, name: str) -> None:
         """A service came to rest: its cgroup is given back if nothing runs in it."""
         group = self._groups.get(name)
-        if group is not None and not group.owes_emptied and self.is_empty(name):
+        if group is not None and not group.owes_emptied and (group.is_over or self.is_empty(name)):
             if group.cgroup:
                 self._cgroups.remove(name, group.cgroup)
             if group.room:
@@ -346,6 +350,7 @@ class Members:
                 group.looks_again = None
             if group.owes_emptied:
                 group.owes_emptied = group.is_killed = False
+                group.is_over = True
                 self.report(Emptied(name))
         elif group.looks_again is None and group.kin and self._may_end_unheard(group, group.kin):
             when = self._loop.time() + group.look_delay_s

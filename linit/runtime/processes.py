@@ -23,6 +23,7 @@ from linit.runtime.spawn import GATE_MAX_BYTES, Launch, fork_exec
 from linit.runtime.turn import Turn
 
 REAPED_AT_ONCE: Final = 16
+ORPHANS_KEPT: Final = 20  # times as long as it takes to ask for them
 
 
 class Owner(Protocol):
@@ -72,7 +73,8 @@ class Processes:
         self._reaps_soon = False  # in the next turn
         self._begun: dict[int, None] = {}  # whose programs execute, which nobody was told yet
         self._tells_soon = False  # likewise
-        self._orphans: list[int] | None = None  # as the kernel told in this turn, since the last that were reaped
+        self._orphans: list[int] | None = None  # as the kernel told since the last that were reaped
+        self._orphans_until_s = 0.0
         self._children: dict[int, _Child] = {}
         self._after_reap: list[Callable[[], None]] = []
         signals.on(signal.SIGCHLD, self._reap_in_turns)
@@ -118,18 +120,16 @@ class Processes:
     def orphans(self, *, anew: bool = False) -> list[int]:
         """Our children that nobody here owns: what services left behind.
 
-        The kernel is asked again in each turn of the loop and after whatever was reaped, unless `anew`: a thousand
-        services that end in one turn ask as often. Who dies in between is listed until it is reaped, and what it
-        leaves behind then is not: who finds a dead one in the list asks `anew`.
+        The kernel is asked again after whatever was reaped, and else so often that it takes a twentieth of the time at
+        most, unless `anew`: a thousand services that are stopped at once ask as often. Who dies in between is listed
+        until it is reaped, and what it leaves behind then is not: who finds a dead one in the list asks `anew`.
         """
-        if self._orphans is None or anew:
-            if self._orphans is None:
-                self._loop.call_soon(self._forget_orphans)
+        asked_s = self._loop.time()
+        if self._orphans is None or anew or asked_s > self._orphans_until_s:
             self._orphans = [pid for pid in sessions.children(os.getpid()) if pid not in self._children]
+            told_s = self._loop.time()
+            self._orphans_until_s = told_s + ORPHANS_KEPT * (told_s - asked_s)
         return [pid for pid in self._orphans if pid not in self._children]
-
-    def _forget_orphans(self) -> None:
-        self._orphans = None
 
     def after_reap(self, callback: Callable[[], None]) -> None:
         """Call back after each round of reaping, when all owners have been told."""
