@@ -95,6 +95,8 @@ def started(prepared: Prepared, request: pytest.FixtureRequest, devices: tuple[s
     request.addfinalizer(lambda: closed(machine))
     machine.start()
     machine.wait_for_runlevel("default")
+    # Who reads the log is kept until all is in it once there is a log process at work: during a boot it comes last.
+    machine.succeed("until test -S /run/linit/log.sock; do sleep 0.1; done")
     return machine
 
 
