@@ -149,7 +149,7 @@ def compile_file(source: str, written: str, shown: str) -> None:
     content = Path(source).read_bytes()
     tree = Lean().visit(ast.parse(content, source))
     for node in ast.walk(tree):
-        if hasattr(node, "col_offset"):
+        if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.arg | ast.keyword | ast.alias | ast.pattern):
             node.col_offset = node.end_col_offset = -1
     code = compile(tree, shown, "exec", dont_inherit=True)
     os.makedirs(os.path.dirname(written), exist_ok=True)
