@@ -351,7 +351,7 @@ class Board:
         found: dict[EdgeKind, list[Unit]] = {}
         for owner, edge in self.links.dependents(unit.name):
             found.setdefault(edge.kind, []).append(self.units[owner])
-        for edge in self.links.dependencies(unit.name):
+        for edge in self.links.dependencies(unit.name) if self.links.foes(unit.name) else ():
             if edge.kind is CONFLICTS and edge.on in self.units:
                 found.setdefault(CONFLICTS, []).append(self.units[edge.on])
         unit.owners = tuple(found.items())

@@ -51,7 +51,8 @@ class Starting:
         if unit.service.idle_s and self._course.booting is not None:
             self._idle(unit)
         else:
-            self.stop_idling(unit)  # the boot it let go first may have ended without being reached
+            if self.board.idlers:
+                self.stop_idling(unit)  # the boot it let go first may have ended without being reached
             self.start_on_free_terminal(unit)
 
     def start_on_free_terminal(self, unit: Unit) -> None:
@@ -60,7 +61,8 @@ class Starting:
         terminal = unit.service.execution.tty
         holder = board.terminals.get(terminal) if terminal else None
         if holder is None:
-            board.take_terminal(unit)
+            if terminal:
+                board.take_terminal(unit)
         elif self._would_wedge(unit.name, holder):
             tell(
                 board, unit, f"does not wait for the terminal {terminal}: {holder}, which has it, waits for {unit.name}"
@@ -95,24 +97,24 @@ class Starting:
             disarm(self.board, unit, TimerKind.IDLE)
 
     def _begin_start(self, unit: Unit) -> None:
-        unit.began_at_s = unit.run_at_s = self.board.now_s
+        board, service = self.board, unit.service
+        unit.began_at_s = unit.run_at_s = board.now_s
         unit.index = 0
         unit.left = unit.found = unit.checking = unit.searching = False
-        unit.verdict = None
-        unit.deadline_s = None
-        self.board.step(unit, Step.MET, self._step_reason(STARTS))
-        if unit.service.kind in PROCESSLESS:
+        unit.verdict = unit.deadline_s = None
+        board.step(unit, Step.MET, self._step_reason(STARTS))
+        if service.kind in PROCESSLESS:
             self._is_up(unit)
             return
-        if unit.service.start_timeout_s is not None:
-            arm(self.board, unit, TimerKind.START, unit.service.start_timeout_s)
-        if unit.service.kind.is_trigger:
+        if service.start_timeout_s is not None:
+            arm(board, unit, TimerKind.START, service.start_timeout_s)
+        if service.kind.is_trigger:
             unit.running.add(Role.MAIN)  # until it is armed
-            self.board.emit(Arm(unit.service))
-        elif unit.service.when:
+            board.emit(Arm(service))
+        elif service.when:
             unit.reason = self._step_reason(CHECKS)
             unit.checking = True
-            self.board.emit(CheckConditions(unit.service))
+            board.emit(CheckConditions(service))
         else:
             self._run_pre(unit)
 
@@ -151,12 +153,14 @@ class Starting:
             limit_step(self.board, unit, step_of(unit, role, index))
 
     def _is_up(self, unit: Unit) -> None:
-        disarm(self.board, unit, TimerKind.START)
-        unit.start_duration_s = self.board.now_s - unit.began_at_s
-        await_health(self.board, unit)
-        watch_health(self.board, unit)
-        self.board.step(unit, Step.READY, self.up_reason(unit), unit.start_duration_s)
-        self.board.act(unit)
+        board = self.board
+        disarm(board, unit, TimerKind.START)
+        unit.start_duration_s = board.now_s - unit.began_at_s
+        await_health(board, unit)
+        watch_health(board, unit)
+        reason = self.up_reason(unit) if unit.service.kind is VIRTUAL else unit.wish
+        board.step(unit, Step.READY, reason, unit.start_duration_s)
+        board.act(unit)
         if unit.service.kind is Kind.ONESHOT and not unit.service.remains:
             self._finish(unit, Reason(Cause.EXITED, self.board.now_s, status=0))
 

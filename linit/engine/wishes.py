@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 
 from linit.engine.board import Board
 from linit.engine.edges import provides
@@ -151,8 +151,9 @@ def live_needers(name: str, besides: Iterable[str], units: Mapping[str, Unit], l
 def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
     """What `name` had pulled in, asked to be let go of (`stop_when_unneeded`), and nobody else pulls in."""
     free: list[str] = []
+    frugal = links.frugal
     for on in _pulled_by(name, units, links):
-        if on not in links.frugal:
+        if on not in frugal:
             continue
         unit = units.get(on)
         if unit is None or not unit.service.stop_when_unneeded or unit.desired is Desired.DOWN:
@@ -167,13 +168,16 @@ def is_of_use(unit: Unit) -> bool:
     return unit.desired is Desired.UP and not unit.finished
 
 
-def _pulled_by(name: str, units: Mapping[str, Unit], links: Links) -> Iterator[str]:
+def _pulled_by(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
     """What a wish for `name` can have become a wish for: of a virtual name any provider."""
+    found: list[str] = []
     for dependency in links.pulled(name):
-        yield dependency.on
-        unit = units.get(dependency.on)
+        on = dependency.on
+        found.append(on)
+        unit = units.get(on)
         if unit is not None and unit.service.kind is VIRTUAL:
-            yield from (edge.on for edge in links.dependencies(dependency.on) if edge.kind is PROVIDED_BY)
+            found.extend(edge.on for edge in links.dependencies(on) if edge.kind is PROVIDED_BY)
+    return found
 
 
 def _is_pulled(name: str, units: Mapping[str, Unit], links: Links) -> bool:
