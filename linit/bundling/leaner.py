@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Final
 
 from linit.bundling import records
@@ -25,7 +26,9 @@ SAME: Final = {
     "warnings": "_warnings",
 }
 """Modules of the interpreter in which the library's names are the same objects."""
-LEAN: Final = ("contextlib", "dataclasses", "enum", "functools", "selectors", "signal", "socket", "threading")
+LEAN: Final = (
+    "contextlib", "ctypes", "dataclasses", "enum", "functools", "os", "selectors", "signal", "socket", "threading",
+)  # fmt: skip
 """Modules that have a smaller one in linit.lean; it is taken where it has all that a module asks for."""
 BEFORE: Final = {
     records.UNSET: f"{records.UNSET} = object()",
@@ -128,12 +131,20 @@ def replace_modules(tree: ast.Module) -> None:
     """Imports of modules that have a cheaper one become imports of that."""
     asked: dict[str, set[str]] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            asked.setdefault(node.value.id, set()).add(node.attr)
+        if isinstance(node, ast.Attribute):
+            name, _, rest = _dotted(node).partition(".")
+            asked.setdefault(name, set()).add(rest)
     for parent in ast.walk(tree):
         for statements in (getattr(parent, name, None) for name in ("body", "orelse", "finalbody")):
             if isinstance(statements, list):
                 statements[:] = [_replaced(node, asked) for node in statements]
+
+
+def _dotted(node: ast.expr) -> str:
+    """`os.path.exists`, as it is written; of what is no name, what follows it."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _replaced(node: ast.stmt, asked: Mapping[str, set[str]]) -> ast.stmt:
@@ -160,7 +171,14 @@ def cheaper_module(name: str, asked: Iterable[str]) -> str:
         return ""
     found = importlib.import_module(cheaper)
     # What is written out needs no name: `dataclass`, `field` are dropped as unused.
-    return cheaper if all(hasattr(found, each) for each in asked if each not in ("dataclass", "field")) else ""
+    return cheaper if all(_has(found, each) for each in asked if each not in ("dataclass", "field")) else ""
+
+
+def _has(module: ModuleType, name: str) -> bool:
+    """Has a module a name, and if that is a module, too, the name in that?"""
+    first, _, rest = name.partition(".")
+    found = getattr(module, first, None)
+    return hasattr(module, first) and (not rest or not isinstance(found, ModuleType) or _has(found, rest))
 
 
 def drop_unused(trees: Mapping[str, ast.Module]) -> None:

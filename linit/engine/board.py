@@ -7,7 +7,7 @@ play") is judged by what everybody is about to do.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -55,7 +55,9 @@ class Board:
                 self.units[name] = Unit(name, service, changed_at_s=self.now_s)
         self.links = Links(unit.service for unit in self.units.values())
         counted = [unit for unit in self.units.values() if unit.service.kind is not VIRTUAL]
-        self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)
+        self.counts = dict.fromkeys(UnitState, 0)
+        for unit in counted:
+            self.counts[unit.state] += 1
         self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
         self.rewired = True
         for unit in self.units.values():

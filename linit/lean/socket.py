@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import _socket
-import array
+import sys
 from _socket import *  # noqa: F403 the same names, and the functions behind the library's
 from typing import Any
+
+FD_BYTES = 4  # of a descriptor in a message: an int
 
 
 class socket(_socket.socket):  # type: ignore[no-redef]
@@ -30,15 +32,17 @@ class socket(_socket.socket):  # type: ignore[no-redef]
 
 def send_fds(by: _socket.socket, buffers: Any, fds: Any, flags: int = 0, _address: None = None) -> int:
     """Send bytes with descriptors. Source: unix(7), SCM_RIGHTS."""
-    sent: int = by.sendmsg(buffers, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds))])
+    numbers = b"".join(fd.to_bytes(FD_BYTES, sys.byteorder) for fd in fds)
+    sent: int = by.sendmsg(buffers, [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, numbers)])
     return sent
 
 
 def recv_fds(by: _socket.socket, size: int, most: int, flags: int = 0) -> tuple[bytes, list[int], int, Any]:
     """Bytes, descriptors, flags and the sender's address."""
-    fds = array.array("i")
-    data, beside, got_flags, address = by.recvmsg(size, _socket.CMSG_LEN(most * fds.itemsize), flags)
+    fds: list[int] = []
+    data, beside, got_flags, address = by.recvmsg(size, _socket.CMSG_LEN(most * FD_BYTES), flags)
     for level, kind, content in beside:
         if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-            fds.frombytes(content[: len(content) - (len(content) % fds.itemsize)])
-    return data, list(fds), got_flags, address
+            for at in range(0, len(content) - FD_BYTES + 1, FD_BYTES):
+                fds.append(int.from_bytes(content[at : at + FD_BYTES], sys.byteorder))
+    return data, fds, got_flags, address

@@ -9,7 +9,6 @@ the event.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from typing import Any, Final
 
 from linit import messagepack
@@ -17,6 +16,9 @@ from linit.engine import events
 from linit.model.service import Plan
 
 BYTES_OF_NAMES: Final = "surrogateescape"  # a file name need not be UTF-8
+SAME: Final = (str, int, float, bytes)  # made once: `str | int` is a new type each time
+LISTS: Final = (tuple, list)
+SETS: Final = (frozenset, set)
 
 
 def pack_event(event: events.Event, at_s: float) -> bytes:
@@ -36,16 +38,16 @@ def _fields(value: Any) -> list[Any]:
 
 def plain(value: Any) -> Any:
     """A value of linit in what MessagePack knows. A plan becomes nil."""
-    if value is None or isinstance(value, str | int | float | bytes):
+    if value is None or isinstance(value, SAME):
         return value
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, Plan):
         return None
-    if isinstance(value, tuple | list):
+    if isinstance(value, LISTS):
         return [plain(each) for each in value]
-    if isinstance(value, frozenset | set):
+    if isinstance(value, SETS):
         return sorted(plain(each) for each in value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {plain(key): plain(each) for key, each in value.items()}
     return _fields(value)

@@ -130,18 +130,14 @@ class Cgroups:
 
     def is_populated(self, folder: str) -> bool:
         """Is a live process in the cgroup or below it? A zombie is none."""
-        try:
-            with open(f"{folder}/cgroup.events", encoding="ascii") as file:
-                return "populated 1" in file.read()
-        except OSError:
-            return False  # removed
+        return "populated 1" in kernel_files.read(f"{folder}/cgroup.events")
 
     def pids(self, folder: str) -> list[int]:
         """The processes in the cgroup and below it."""
         found: list[int] = []
         for path in _walk(folder):
-            with contextlib.suppress(OSError), open(f"{path}/cgroup.procs", encoding="ascii") as file:
-                found += (int(line) for line in file if line != "0\n")  # 0: of another pid namespace
+            words = kernel_files.read(f"{path}/cgroup.procs").split()
+            found += (int(word) for word in words if word != "0")  # 0: of another pid namespace
         return found
 
     def kill(self, folder: str) -> None:

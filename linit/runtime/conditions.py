@@ -172,7 +172,7 @@ def is_on_cmdline(wanted: str, line: str) -> bool:
 def _may_hang(condition: Condition) -> bool:
     if condition.kind is not ConditionKind.PATH:
         return False
-    from linit.runtime.errands import is_in_memory
+    from linit.runtime.kernel_files import is_in_memory
 
     return not is_in_memory(condition.value)
 

@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from linit.model.reason import exit_words
 from linit.runtime import spawn
@@ -21,7 +21,6 @@ from linit.runtime.failure import error_words
 if TYPE_CHECKING:
     from linit.runtime.processes import Processes
 
-IN_MEMORY: Final = ("/dev/", "/proc/", "/run/", "/sys/")
 FOUND, REFUSED = "=", "!"
 
 
@@ -67,11 +66,6 @@ class Errand:
         if not self.is_over:
             self.is_over = True
             callback(text)
-
-
-def is_in_memory(path: str) -> bool:
-    """Is a path in one of the kernel's own file systems, for which nobody waits?"""
-    return os.path.normpath(path).startswith(IN_MEMORY)
 
 
 def _fork(work: Callable[[], str], handled: Collection[int], ignored: Collection[int]) -> tuple[int, int]:

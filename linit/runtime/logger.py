@@ -31,8 +31,8 @@ CLOSE_LIMIT_S: Final = 10.0  # on a busy machine it may not have begun by then
 SOCKET_FD: Final = 3
 LETS_FIRST_MAX_S: Final = 10.0  # longer than a boot; a service whose pipe is full waits for the log process
 MODULE: Final = "linit.logs.process"
-NORMAL: Final = Execution(umask=0o027)
-LETTING_FIRST: Final = Execution(umask=0o027, nice=19, scheduler=("idle", 0))
+EXECUTION: Final = Execution(umask=0o027)
+NICEST: Final = 19
 
 
 class Logger:
@@ -87,26 +87,34 @@ class Logger:
             self._output.recorder.begin_again()
         launch = Launch(
             interpreter.command(MODULE),
-            LETTING_FIRST if self._lets_first else NORMAL,
+            EXECUTION,
             self._environment,
             self._stderr,
             keep=((theirs.fileno(), SOCKET_FD),),
         )
         self.pid = self._processes.start(launch, self)
+        if self._lets_first:
+            self._schedule(os.SCHED_IDLE, NICEST)
         theirs.close()
         self._flush()
 
     def take_part(self) -> None:
-        """Let the log process have its share of the processors from now on. Source: sched(7), SCHED_IDLE."""
+        """Let the log process have its share of the processors from now on."""
         if self._hurry is not None:
             self._hurry.cancel()
             self._hurry = None
-        if self._lets_first and self.pid:
-            with contextlib.suppress(OSError):  # it may have ended just now; the next one begins with its share
-                os.sched_setscheduler(self.pid, os.SCHED_OTHER, os.sched_param(0))
-                os.setpriority(os.PRIO_PROCESS, self.pid, 0)
-                kernel_files.write(f"/proc/{self.pid}/autogroup", "0")
+        if self._lets_first:
+            self._schedule(os.SCHED_OTHER, 0)
         self._lets_first = False
+
+    def _schedule(self, policy: int, nice: int) -> None:
+        """Set from here, since a command with a priority of its own would have to be forked. Source: sched(7),
+        SCHED_IDLE, "The autogroup feature"."""
+        if self.pid:
+            with contextlib.suppress(OSError):  # it may have ended just now; the next one begins with its share
+                os.sched_setscheduler(self.pid, policy, os.sched_param(0))
+                os.setpriority(os.PRIO_PROCESS, self.pid, nice)
+                kernel_files.write(f"/proc/{self.pid}/autogroup", str(nice))
 
     def close(self, on_closed: Callable[[], None]) -> None:
         """Let it write what is in the pipes, and end it; then call back. At most CLOSE_LIMIT_S."""

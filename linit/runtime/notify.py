@@ -12,7 +12,6 @@ import contextlib
 import os
 import socket
 import struct
-from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +34,7 @@ PATH_MAX_BYTES: Final = 107  # of a Unix socket
 STORED_NAME: Final = "stored"  # of a descriptor that was given no other: sd_notify(3)
 STORED_NAME_MAX: Final = 255
 UCRED: Final = struct.Struct("iII")  # pid, uid, gid
+FD: Final = struct.Struct("i")  # `array` would bring the abstract classes of collections
 USEC: Final = 1_000_000
 FOLDER: Final = "notify"  # below Paths.run: the sockets of services that have a network of their own
 
@@ -147,7 +147,7 @@ class _Voice:
 
     def read(self, most: int = DATAGRAMS_AT_ONCE) -> None:
         """Take in what is there."""
-        size = socket.CMSG_SPACE(UCRED.size) + socket.CMSG_SPACE(FDS_MAX * array("i").itemsize)
+        size = socket.CMSG_SPACE(UCRED.size) + socket.CMSG_SPACE(FDS_MAX * FD.size)
         for _ in range(most):
             if self._socket.fileno() < 0:
                 return  # what it said has ended it
@@ -287,11 +287,11 @@ def stored_name(text: str) -> str:
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     """Those that came along; they are ours now, also where some did not fit (MSG_CTRUNC)."""
-    found = array("i")
+    found: list[int] = []
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            found.frombytes(data[: len(data) - len(data) % found.itemsize])
-    return list(found)
+            found += (number for (number,) in FD.iter_unpack(data[: len(data) - len(data) % FD.size]))
+    return found
 
 
 def _number(text: str) -> int:

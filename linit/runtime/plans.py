@@ -23,7 +23,8 @@ from linit.runtime import interpreter
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Handle, Loop
 from linit.runtime.processes import Processes
-from linit.runtime.spawn import PATH, Launch
+from linit.runtime.programs import PATH
+from linit.runtime.spawn import Launch
 
 LIMIT_S: Final = 60.0
 TEXT_MAX_BYTES: Final = 8192  # of what the compiler says, its end

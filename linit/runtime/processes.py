@@ -18,8 +18,9 @@ from typing import Final, Protocol
 from linit.runtime import sessions
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Loop
+from linit.runtime.plain import EXECUTES, Launcher
 from linit.runtime.reap import Signals, reap_all
-from linit.runtime.spawn import GATE_MAX_BYTES, Launch, fork_exec
+from linit.runtime.spawn import GATE_MAX_BYTES, Launch
 from linit.runtime.turn import Turn
 
 REAPED_AT_ONCE: Final = 16
@@ -73,6 +74,7 @@ class Processes:
         self._reaps_soon = False  # in the next turn
         self._begun: dict[int, None] = {}  # whose programs execute, which nobody was told yet
         self._tells_soon = False  # likewise
+        self._launcher = Launcher()
         self._orphans: list[int] | None = None  # as the kernel told since the last that were reaped
         self._orphans_until_s = 0.0
         self._children: dict[int, _Child] = {}
@@ -81,17 +83,23 @@ class Processes:
 
     def start(self, launch: Launch, owner: Owner) -> int:
         """Run a program; its pid, or 0 if there is no process to be had, which `owner.failed` was told then."""
-        return self.begin(partial(fork_exec, launch), owner)
+        return self.begin(partial(self._launcher.start, launch), owner)
 
     def begin(self, fork: Callable[[Collection[int], Collection[int]], tuple[int, int]], owner: Owner) -> int:
-        """Have a child made as `fork_exec` makes it, given the signals that we handle and ignore; its pid, or 0."""
+        """Have a child made as `Launcher.start` does, given the signals that we handle and ignore; its pid, or 0."""
         try:
             pid, gate = fork(self._signals.handled, self._signals.ignored)
         except OSError as error:
             owner.failed(0, f"fork: {errno_words(error.errno or 0)}")
             return 0
         self._children[pid] = _Child(owner, gate)
-        self._loop.add_reader(gate, self._gate_readable, pid)
+        if gate != EXECUTES:
+            self._loop.add_reader(gate, self._gate_readable, pid)
+            return pid
+        self._begun[pid] = None
+        if not self._tells_soon:  # in the loop, as of others: whoever started it knows its pid by then
+            self._tells_soon = True
+            self._loop.call_soon(self._tell_on)
         return pid
 
     def adopt(self, pid: int, guardian: Guardian) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 from typing import Final
 
 from linit.runtime import system_calls as calls
@@ -26,7 +25,7 @@ def tmp(folder: str, target: str) -> str:
 
 def furnish(folder: str) -> None:
     """Make the folders for /tmp and /var/tmp, if no other command has. Raises OSError."""
-    with _entered(folder):
+    with _Entered(folder):
         for target in ("/tmp", "/var/tmp"):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(tmp(folder, target))
@@ -35,7 +34,7 @@ def furnish(folder: str) -> None:
 
 def join_network(folder: str) -> None:
     """Enter the room's network, made if no other command has. Raises OSError."""
-    with _entered(folder):
+    with _Entered(folder):
         place = f"{folder}/net"
         if os.path.exists(place):
             calls.join_namespace(place, calls.CLONE_NEWNET)
@@ -47,18 +46,29 @@ def join_network(folder: str) -> None:
         os.symlink("net.new", place)  # last: whoever finds it finds a network
 
 
-@contextlib.contextmanager
-def _entered(folder: str) -> Iterator[None]:
+class _Entered:
     """The room is there, and nobody else furnishes it."""
-    above = os.path.dirname(folder)
-    os.makedirs(above, 0o700, exist_ok=True)
-    lock = os.open(above, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._lock = -1
+
+    def __enter__(self) -> None:
+        above = os.path.dirname(self._folder)
+        os.makedirs(above, 0o700, exist_ok=True)
+        self._lock = os.open(above, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._enter(above)
+        except OSError:
+            os.close(self._lock)
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._lock)
+
+    def _enter(self, above: str) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-        if os.stat(folder).st_dev == os.stat(above).st_dev:
-            calls.mount("tmpfs", folder, "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "mode=0700")
-        yield
-    finally:
-        os.close(lock)
+            os.mkdir(self._folder, 0o700)
+        if os.stat(self._folder).st_dev == os.stat(above).st_dev:
+            calls.mount("tmpfs", self._folder, "tmpfs", calls.MS_NOSUID | calls.MS_NODEV, "mode=0700")

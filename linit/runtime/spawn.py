@@ -1,4 +1,5 @@
-"""How does a program of a service come to run? fork(2), a fixed row of steps in the child, execve(2).
+"""How does a program of a service come to run that asks for more than `linit.runtime.plain` can do? fork(2), a fixed
+row of steps in the child, execve(2).
 
 What the child inherits of PID 1 is nothing but what `Launch` says. Each step that fails is named, with its path and
 errno, through a pipe that is closed by a successful execve(2): `gate`. The caller reads it when its loop says so and
@@ -17,13 +18,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from linit.model.service import Execution
-from linit.runtime import accounts, kernel_files, limits
-from linit.runtime.failure import StepFailed, errno_words, error_words
+from linit.runtime import accounts, kernel_files, limits, programs
+from linit.runtime.failure import StepFailed, error_words
 
 if TYPE_CHECKING:
     from linit.runtime.confinement import Confinement
 
-PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 GATE_MAX_BYTES: Final = 4000  # below PIPE_BUF: a failure is written, and read, whole
 CANNOT_RUN_STATUS: Final = 127  # of a child that never got to execve(2), as of a shell
 TTY_MODE: Final = 0o620
@@ -387,38 +387,7 @@ def _exec(child: _Child) -> None:
     environment |= child.launch.execution.environment
     environment |= child.variables
     environment |= dict.fromkeys(child.launch.with_pid, str(os.getpid()))
-    argv = child.launch.argv
-    if "/" in argv[0]:
-        _exec_file(argv[0], argv, environment)
-    else:
-        _exec_found(argv, environment)
-
-
-def _exec_file(path: str, argv: tuple[str, ...], environment: Mapping[str, str]) -> NoReturn:
-    try:
-        os.execve(path, argv, environment)
-    except OSError as error:
-        hint = ""
-        if error.errno == errno.ENOENT and os.path.exists(path):
-            hint = "; the file is there, the interpreter or loader that it asks for is not"
-        elif error.errno == errno.ENOEXEC:
-            hint = "; neither a program of this machine nor a script that begins with #!"
-        raise StepFailed(f"exec {path}: {errno_words(error.errno or 0)}{hint}") from error
-
-
-def _exec_found(argv: tuple[str, ...], environment: Mapping[str, str]) -> None:
-    """Search PATH as execvp(3) does: a file that may not be run is remembered, and named if no other is found."""
-    path = environment.get("PATH", PATH)
-    refused = ""
-    for folder in path.split(":"):
-        candidate = f"{folder or '.'}/{argv[0]}"
-        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
-            _exec_file(candidate, argv, environment)
-        if not refused and os.path.isfile(candidate):
-            refused = candidate
-    if refused:
-        raise StepFailed(f"exec {refused}: {errno_words(errno.EACCES)}")
-    raise StepFailed(f"exec {argv[0]}: not found in PATH ({path})")
+    programs.execute(child.launch.argv, environment)
 
 
 # In this order. The session comes before the terminal, which only a session leader can take; the cgroup, the

@@ -52,8 +52,9 @@ from linit.runtime.members import Members
 from linit.runtime.output import Output as Pipes
 from linit.runtime.preparation import NOTHING
 from linit.runtime.processes import Processes
+from linit.runtime.programs import PATH
 from linit.runtime.sessions import lineage
-from linit.runtime.spawn import PATH, Launch
+from linit.runtime.spawn import Launch
 from linit.runtime.timers import Timers
 from linit.runtime.wording import transition_words
 

@@ -2,8 +2,8 @@
 ioprio_set(2), through ctypes.
 
 Imported only where one is about to be called, first of all in PID 1 itself, right before it forks the first child that
-needs one: ctypes takes some milliseconds to import, and every later child finds it loaded. The C library is the one
-that the interpreter is linked with (dlopen(3) of NULL).
+needs one: every later child finds it loaded. The C library is the one that the interpreter is linked with (dlopen(3)
+of NULL).
 """
 
 from __future__ import annotations

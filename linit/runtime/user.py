@@ -26,8 +26,8 @@ from linit.model.state import Finish, UnitState
 from linit.runtime import plans
 from linit.runtime.assembly import Assembly, raise_descriptor_limit
 from linit.runtime.failure import error_words
+from linit.runtime.programs import PATH
 from linit.runtime.reap import reap_all
-from linit.runtime.spawn import PATH
 from linit.runtime.supervisor import Supervisor, Surroundings
 from linit.runtime.wording import runlevel_words, transition_words
 

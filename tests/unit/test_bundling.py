@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import copy
+import errno
 import importlib.util
+import itertools
+import os
 import py_compile
 import subprocess
 import sys
@@ -19,6 +22,8 @@ import pytest
 from linit.bundling import __main__ as bundling
 from linit.bundling.leaner import drop_unused, lean
 from linit.bundling.records import CannotBundle
+from linit.lean import ctypes as lean_ctypes
+from linit.lean import os as lean_os
 from linit.lean import signal as lean_signal
 from linit.runtime import interpreter
 
@@ -36,8 +41,8 @@ exec(loader, names)
 names["load"](file, 64 + int(size), *parts)
 """
 FIRST_MAY_LOAD = {
-    "os", "os.path", "posixpath", "genericpath", "stat", "abc", "io", "codecs",  # of the interpreter
-    "msgpack", "datetime", "struct", "operator", "keyword", "reprlib", "collections",  # of msgpack
+    "abc", "io", "codecs",  # of the interpreter
+    "msgpack",
 }  # fmt: skip
 """What of the standard library the first service may wait for; besides what is written in C."""
 
@@ -81,7 +86,7 @@ def test_before_the_first_service_hardly_anything_of_the_library_is_loaded(launc
     loaded = run(launcher + "print(*sorted(sys.modules.keys() - before))").split()
     library = {name for name in loaded if name.partition(".")[0] in sys.stdlib_module_names and name[0] != "_"}
     in_c = {name for name in library if not getattr(sys.modules.get(name), "__file__", "/x.so").endswith(".py")}
-    assert library - in_c - FIRST_MAY_LOAD <= {"collections.abc"}
+    assert library - in_c - FIRST_MAY_LOAD == set()
     assert "linit.system.machine" in loaded
     assert not [name for name in loaded if name.startswith(("linit.definitions", "linit.planning", "linit.compiler"))]
 
@@ -514,3 +519,85 @@ def test_signals_have_the_librarys_names_and_numbers() -> None:
         assert lean_signal.Signals(member).name == member.name
     with pytest.raises(ValueError, match=r"^99 is not a valid Signals$"):
         lean_signal.Signals(99)
+
+
+PATHS = (
+    "",
+    "/",
+    "//",
+    "a",
+    "/a",
+    "a/",
+    "/a/",
+    "a//b",
+    "/usr/lib",
+    "/usr/lib/",
+    "//a/b",
+    "a/../b",
+    "./a/.",
+    "/..",
+    "/proc/self/exe",
+)
+"""Of files that are there and that are not."""
+
+
+@pytest.mark.parametrize(
+    "name", ["exists", "lexists", "isdir", "isfile", "ismount", "split", "dirname", "basename", "normpath"]
+)
+def test_functions_of_paths_are_the_librarys(name: str) -> None:
+    for path in (*PATHS, "/proc", "/dev/null", "/bin", "/nowhere", "a\0b", *(f"{each}.." for each in PATHS)):
+        if "\0" not in path or name != "normpath":
+            assert getattr(lean_os.path, name)(path) == getattr(os.path, name)(path), path
+
+
+def test_paths_are_joined_as_the_library_joins_them() -> None:
+    for parts in itertools.product(PATHS, repeat=2):
+        assert lean_os.path.join(*parts) == os.path.join(*parts)
+
+
+def test_folders_are_made_as_the_library_makes_them(tmp_path: Path) -> None:
+    deep = f"{tmp_path}/a/b/c/"
+    lean_os.makedirs(deep, 0o700)
+    assert (tmp_path / "a/b/c").stat().st_mode & 0o777 == 0o700
+    lean_os.makedirs(deep, exist_ok=True)
+    with pytest.raises(FileExistsError):
+        lean_os.makedirs(deep)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        lean_os.makedirs(f"{tmp_path}/file", exist_ok=True)
+
+
+ENVIRONMENT = """\
+from linit.lean import os as lean
+{first}
+lean.environ.clear()
+lean.environ.update({{"PATH": "/bin", "B": "b"}})
+import os
+assert dict(os.environ) == dict(lean.environ) == {{"PATH": "/bin", "B": "b"}}, os.environ
+assert os.popen("env | grep -v -e ^PWD= -e ^SHLVL= -e ^_=").read().split() == ["PATH=/bin", "B=b"]
+print("same")
+"""
+
+
+def test_one_environment_is_seen_by_both_and_by_children() -> None:
+    """Also by the library's `os` that is imported later, as PID 1 does after the boot."""
+    program = f"import sys; sys.path.insert(0, {str(TOP)!r})\n" + ENVIRONMENT.format(first="")
+    assert run(program) == "same\n"
+
+
+def test_functions_of_the_c_library_are_called_as_through_the_librarys_module() -> None:
+    library = lean_ctypes.CDLL(None, use_errno=True)
+    assert library.getpid() == os.getpid()
+    assert library.close(lean_ctypes.c_int(-1)) == -1
+    assert lean_ctypes.get_errno() == errno.EBADF
+    buffer = lean_ctypes.create_string_buffer(b"abc", 8)
+    assert library.strlen(buffer) == 3
+    assert buffer.raw == b"abc\0\0\0\0\0"
+    with pytest.raises(AttributeError):
+        assert library.no_such_function
+
+
+def test_a_module_that_asks_for_more_than_the_smaller_one_has_gets_the_librarys() -> None:
+    assert "linit.lean" in ast.unparse(lean("import os\nos.path.join('a')", "a"))
+    assert "linit.lean" not in ast.unparse(lean("import os\nos.path.expanduser('~')", "a"))
+    assert "linit.lean" not in ast.unparse(lean("import os\nos.walk('~')", "a"))

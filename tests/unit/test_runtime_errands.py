@@ -14,7 +14,8 @@ import pytest
 from linit.engine.events import Ready, SpawnFailed
 from linit.model.service import Kind, Listen, ListenKind, Service
 from linit.model.state import Role
-from linit.runtime.errands import Errand, is_in_memory
+from linit.runtime.errands import Errand
+from linit.runtime.kernel_files import is_in_memory
 from linit.runtime.processes import Processes
 from linit.runtime.reap import Signals
 from linit.runtime.triggers import Triggers

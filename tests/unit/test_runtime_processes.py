@@ -13,7 +13,7 @@ import pytest
 from linit.engine.effects import Signal, To
 from linit.engine.events import Emptied, Event, Exited, Spawned, SpawnFailed
 from linit.model.state import Role
-from linit.runtime import accounts, sessions
+from linit.runtime import accounts, plain, sessions
 from linit.runtime.cgroups import Cgroups
 from linit.runtime.failure import errno_words, error_words
 from linit.runtime.members import Members
@@ -66,9 +66,11 @@ class Named:
         self.reported.append(SpawnFailed(self.name, Role.MAIN, text))
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A world that ends without children."""
+@pytest.fixture(params=["plain", "forked"])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world that ends without children; with both ways of making them."""
+    if request.param == "forked":
+        monkeypatch.setattr(plain, "is_plain", lambda _launch: False)
     world = World()
     yield world
     world.members.kill_all("a")

@@ -29,6 +29,7 @@ from linit.model.place import Place
 from linit.model.reason import Cause, Reason
 from linit.model.service import Command, Service
 from linit.model.state import Finish, Outcome, Role, UnitState
+from linit.runtime.posix_spawn import Spawner
 from linit.runtime.processes import Processes
 from linit.runtime.reap import Signals
 from linit.runtime.supervisor import Supervisor, Surroundings, command_of
@@ -155,13 +156,14 @@ def test_every_request_is_answered_to_who_asked_and_only_once(made: Any) -> None
 
 
 def test_no_process_to_be_had_is_a_failed_spawn_with_its_reason(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resource exhaustion fails an operation with a reason, never the manager. Source: fork(2)."""
+    """Resource exhaustion fails an operation with a reason, never the manager. Source: fork(2), posix_spawn(3)."""
 
-    def no_fork() -> int:
+    def no_fork(*_arguments: object, **_options: object) -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     supervisor, engine, _ = made(TimerFired=lambda _event: (Spawn(SERVICE, Role.MAIN),))
     monkeypatch.setattr(os, "fork", no_fork)
+    monkeypatch.setattr(Spawner, "spawn", no_fork)
     before = set(os.listdir("/proc/self/fd"))
     supervisor.dispatch(TimerFired("a", TimerKind.RESPAWN))
     text = "fork: EAGAIN (resource temporarily unavailable)"

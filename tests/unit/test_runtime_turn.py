@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from linit.engine.events import TimerFired, TimerKind
 from linit.runtime.processes import REAPED_AT_ONCE, Processes
 from linit.runtime.reap import Signals
-from linit.runtime.spawn import Launch
+from linit.runtime.spawn import Launch, fork_exec
 from linit.runtime.timers import Timers
 from linit.runtime.turn import TURN_S, Turn
 from tests.unit.test_runtime_loop import Handle, Recorder
@@ -150,7 +151,7 @@ def test_what_tells_that_a_program_runs_is_read_at_once_and_told_some_in_each_tu
     processes, owner = Processes(loop, signals), Owner(loop)
     is_held = True
     processes.is_held = lambda: is_held
-    pids = [processes.start(Launch(("/bin/true",)), owner) for _ in range(4)]
+    pids = [processes.begin(partial(fork_exec, Launch(("/bin/true",))), owner) for _ in range(4)]
     gates = [what[1:] for what in loop.asked if what[0] == "reader" and what[3:] and what[3] in pids]
     for pid, (_, callback, *arguments) in zip(pids, gates, strict=True):
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
