@@ -86,6 +86,7 @@ def _restore_board(board: Board, planned: Mapping[str, Service], state: dict[str
     board.goals.clear()  # nobody has to look again but those that had to
     said = state["board"]
     _put(board, BOARD_SAVED, said)
+    board.rested = bool(board.changed)  # who changed may be at rest
     board.goals.extend(board.units[name] for name in said["goals"])
     for name in said["acts"]:
         board.units[name].listed = True

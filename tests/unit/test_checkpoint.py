@@ -117,13 +117,16 @@ def test_a_restored_engine_is_taken_as_the_same_bytes() -> None:
 
 
 def test_what_a_bug_has_left_behind_travels_too() -> None:
-    """An exception in the middle of an event leaves effects that are given with the next one."""
+    """An exception in the middle of an event leaves effects that are given with the next one, and changes of which
+    nobody has asked yet whether something came to rest by them."""
     world = Simulator(SHOP)
     world.request(Verb.START, "default")
     engine = world.engine
     engine._board.look(engine._board.units["web"])
+    engine._board.note("web")
     engine._board.emit(*world.last_effects)
     again = restoring.restore(SHOP, checkpoint.take(engine))
+    assert again._board.rested == engine._board.rested is True
     event = events.Request(9, Verb.STOP, ("db",))
     assert again.handle(event, 1.0) == engine.handle(event, 1.0)
 
