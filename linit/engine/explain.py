@@ -222,7 +222,7 @@ def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[st
                 raise KeyError(current)
             if Cause(links[-1]["reason"]["cause"]) in LOST:
                 links.append({"name": current, "state": "missing", "text": "no such service", "reason": {}})
-            break
+            return links
         waiting = waited_for(engine._board, unit)  # a runlevel may wait for a thousand
         reason = unit.wish if is_by_wish else present_reason(engine, unit, seen, waiting)
         is_by_wish = is_by_wish and unit.desired is Desired.UP  # else it tells why it is wanted no more
@@ -233,7 +233,16 @@ def chain(engine: Engine, name: str, now_s: float | None = None) -> list[dict[st
         is_by_wish = is_by_wish or _is_up_as_wished(unit, reason)
         current = _wisher(unit) if is_by_wish else _next(reason)
         is_by_wish = is_by_wish or reason.cause is Cause.RUNLEVEL_LEFT  # who asked for that runlevel, not what it does
-    return links
+    return _to_the_root(links, current) if current in seen else links
+
+
+def _to_the_root(links: list[dict[str, Any]], again: str) -> list[dict[str, Any]]:
+    """The chain comes back to `again`. A trigger failed because its service did, which cannot start again without it:
+    the trigger is the root then. It tells of an earlier failure, of which the service itself no longer knows."""
+    begin = next(index for index, link in enumerate(links) if link["name"] == again)
+    failed = Cause.ACTIVATES_FAILED.value
+    root = next((at for at in range(begin, len(links)) if links[at]["reason"]["cause"] == failed), len(links) - 1)
+    return links[: root + 1]
 
 
 def wishes(engine: Engine, name: str) -> list[dict[str, Any]]:

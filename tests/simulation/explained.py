@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from linit.engine import explain
 from linit.engine.asking import ACTIVATIONS_MAX
@@ -70,7 +70,9 @@ def chain_ends(moment: Moment, name: str) -> None:
     is_root = Cause(last["reason"]["cause"]) not in explain.FOLLOWED or last["reason"].get("of", "") not in moment.units
     is_held = any(has_timer(moment, moment.units[link["name"]]) for link in links)
     is_contradiction = any(link["reason"]["cause"] == Cause.CONFLICT.value for link in links)
-    assert is_root or is_held or is_contradiction, f"the chain of {name} ends in no root cause: {words}"
+    is_failed_trigger = last["reason"]["cause"] == Cause.ACTIVATES_FAILED.value
+    is_past = not is_root and is_failed_trigger and _keeps_its_service_down(moment, last)
+    assert is_root or is_held or is_contradiction or is_past, f"the chain of {name} ends in no root cause: {words}"
     first = links[0]["reason"]
     is_fresh = any(each.name == name and each.reason.cause is Cause.DEPENDENCY_FAILED for each in moment.transitions)
     names = {link["name"] for link in links}
@@ -78,6 +80,12 @@ def chain_ends(moment: Moment, name: str) -> None:
     if first["cause"] == Cause.DEPENDENCY_FAILED.value and is_fresh and not failed_now:
         causes = (link for link in links if link["reason"]["cause"] != Cause.DEPENDENCY_FAILED.value)
         assert UnitState(next(causes, last)["state"]) in LOST, f"nothing failed at the root of {words}"
+
+
+def _keeps_its_service_down(moment: Moment, trigger: dict[str, Any]) -> bool:
+    """Did its service fail before, and cannot start now because of it?"""
+    service = explain.chain(moment.engine, trigger["reason"]["of"])
+    return any(link["name"] == trigger["name"] for link in service)
 
 
 # -- by cause ----------------------------------------------------------------------------------------------------

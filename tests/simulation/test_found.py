@@ -515,3 +515,26 @@ def test_a_trigger_that_became_a_service_is_not_ready_by_what_was_said_of_its_ar
     actions = (Replace(109.711, {"web.socket": {**first, "need": ["db"]}}), Replace(109.711, {"web.socket": {}}))
     services: dict[str, Any] = {"db": {}, "web.socket": first}
     play(Scenario(services, {}, actions, end_s=373.0, target="web.socket"), thorough=True)
+
+
+def test_a_trigger_that_failed_with_its_service_is_the_root_once_that_was_made_anew() -> None:
+    """Seed 3080003172: `web` failed, was removed and came back; a virtual name fell over to it, but `web.socket`, which
+    failed with it then, keeps it down."""
+    web: dict[str, Any] = {"need": ["web.socket"]}
+    services: dict[str, Any] = {
+        "cache": {},
+        "web": web,
+        "mail": {},
+        "memory": {"kind": "virtual", "provided_by": ["cache"]},
+        "web.socket": {"kind": "socket", "activates": "web"},
+    }
+    other = {"kind": "oneshot", "remains": False}
+    memory = {"kind": "virtual", "provided_by": ["web", "other"]}
+    actions = (
+        Run(15.733, "run-1", {"need": ["memory"], "transient": True}, waits=False),
+        Replace(116.953, {"web": None}),
+        Replace(120.694, {"other": other, "web": web, "mail": {"want": ["other"]}, "memory": memory}),
+        Ask(120.694, Verb.START, ("mail",)),
+    )
+    behaviours = {"web": Behaviour(dies_after_s=0.5)}
+    play(Scenario(services, behaviours, actions, end_s=267.826, target="web"), thorough=True)
