@@ -114,7 +114,8 @@ class Logger:
             with contextlib.suppress(OSError):  # it may have ended just now; the next one begins with its share
                 os.sched_setscheduler(self.pid, policy, os.sched_param(0))
                 os.setpriority(os.PRIO_PROCESS, self.pid, nice)
-                kernel_files.write(f"/proc/{self.pid}/autogroup", str(nice))
+                if os.getsid(self.pid) == self.pid:  # a fork that has no session of its own yet is in ours
+                    kernel_files.write(f"/proc/{self.pid}/autogroup", str(nice))
 
     def close(self, on_closed: Callable[[], None]) -> None:
         """Let it write what is in the pipes, and end it; then call back. At most CLOSE_LIMIT_S."""
@@ -141,7 +142,9 @@ class Logger:
     # -- as the owner of the process
 
     def executing(self, _pid: int) -> None:
-        """What was sent waits in its socket."""
+        """What was sent waits in its socket. By now it has a session of its own."""
+        if self._lets_first:
+            self._schedule(os.SCHED_IDLE, NICEST)
 
     def exited(self, _pid: int, status: int) -> None:
         """It ended: unasked, unless we are closing."""

@@ -6,6 +6,7 @@ kind: forking, with cgroups and without, by the pidfile or, where cgroups tell w
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,16 @@ import pytest
 from tests.integration.daemons import NOBODY, NOGROUP, Machine, free_port
 from tests.integration.test_daemons_system import CHRONY, DBUS, RSYSLOG
 from tests.integration.test_daemons_web import HAPROXY
+
+
+# Source: D-Bus specification, "Authentication Protocol": a client without a mechanism is told which there are.
+ASKS_THE_BUS: Final = """
+import socket, sys
+bus = socket.socket(socket.AF_UNIX)
+bus.connect(sys.argv[1])
+bus.sendall(bytes(1) + b"AUTH\\r\\n")
+assert bus.recv(100).startswith(b"REJECTED"), "no bus"
+"""
 
 
 @dataclass(frozen=True)
@@ -102,14 +113,16 @@ def chrony(machine: Machine) -> Started:
 
 
 def dbus(machine: Machine) -> Started:
-    """A pidfile that a crash leaves behind keeps it from starting again."""
+    """A pidfile that a crash leaves behind keeps it from starting again. It is connected to before it knows what to do
+    when it is to end; once it answers it does."""
     machine.packages.need("dbus-daemon")
     (machine.run / "dbus").mkdir()
     config = machine.configure("dbus.conf", DBUS.format(user="root", run=machine.run))
     pidfile, address = f"{machine.run}/dbus/pid", f"{machine.run}/dbus/socket"
     pre = [["rm", "-f", pidfile, address]]
     run = ["dbus-daemon", f"--config-file={config}", "--nosyslog"]
-    return Started(run, "dbus/pid", {"unix": address}, {"pre": pre})
+    asks = [sys.executable, "-I", "-S", "-c", ASKS_THE_BUS, address]
+    return Started(run, "dbus/pid", {"probe": asks, "interval": "50ms"}, {"pre": pre})
 
 
 DAEMONS: Final[dict[str, Callable[[Machine], Started]]] = {

@@ -15,10 +15,17 @@ from linit.runtime.reap import Signals
 from tests.unit.test_runtime_loop import Handle, Recorder
 
 
+def autogroup(pid: int) -> str:
+    """The nice value of its session. Source: proc(5)."""
+    path = Path(f"/proc/{pid}/autogroup")
+    return path.read_text().split()[-1] if path.exists() else ""
+
+
 class World:
     """A log process whose lines go to `folder`."""
 
     def __init__(self, folder: Path) -> None:
+        self.before = autogroup(os.getpid())
         self.loop = Recorder()
         self.signals = Signals(self.loop)
         self.told: list[str] = []
@@ -45,9 +52,7 @@ class World:
     def share(self) -> tuple[int, int, str]:
         """Its policy, its nice value, and that of its session, "" where the kernel has no such thing."""
         pid = self.logger.pid
-        autogroup = Path(f"/proc/{pid}/autogroup")
-        among_sessions = autogroup.read_text().split()[-1] if autogroup.exists() else ""
-        return os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid), among_sessions
+        return os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid), autogroup(pid)
 
 
 @pytest.fixture
@@ -66,6 +71,11 @@ def test_during_a_boot_the_log_process_lets_the_services_go_first(world: World) 
     assert (policy, nice) == (os.SCHED_IDLE, 19)
     assert among_sessions in ("19", "")
     assert not world.limit.is_cancelled
+
+
+def test_it_is_not_our_own_session_that_lets_others_go_first(world: World) -> None:
+    """Right after a fork the log process is still in it."""
+    assert world.before == autogroup(os.getpid())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise a priority")
