@@ -17,7 +17,6 @@ from tests.integration.daemons import NOBODY, NOGROUP, Machine, free_port
 from tests.integration.test_daemons_system import CHRONY, DBUS, RSYSLOG
 from tests.integration.test_daemons_web import HAPROXY
 
-
 # Source: D-Bus specification, "Authentication Protocol": a client without a mechanism is told which there are.
 ASKS_THE_BUS: Final = """
 import socket, sys
