@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from linitctl.session import Session
 
 
-
 def program(*arguments: str) -> list[str]:
     """The argv of the program that replays."""
     return interpreted("linit.replay.__main__", *arguments)

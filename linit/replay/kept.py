@@ -121,7 +121,7 @@ def _watch(folder: str) -> int:
             inotify.add_watch(fd, folder, WRITTEN)
             return fd
         except FileNotFoundError:
-            folder = os.path.dirname(folder)  # that of all folders is always there
+            folder = os.path.dirname(folder) or "."  # that of all folders is always there
         except OSError:
             os.close(fd)
             raise

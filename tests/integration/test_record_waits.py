@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from linit.engine.engine import Engine
@@ -17,11 +20,18 @@ from tests.unit.recorded import PLAN, READY, deliver
 LIMIT_S = 180.0
 
 
+def descriptors(pid: int) -> Iterator[str]:
+    """What the kernel tells of each, but for one that is closed meanwhile."""
+    for each in Path(f"/proc/{pid}/fdinfo").glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            yield each.read_text()
+
+
 def wait_until_it_watches(saving: subprocess.Popen[str], folder: Path) -> None:
     """Until its inotify watches that inode. Source: proc_pid_fdinfo(5)."""
     wanted = f"ino:{folder.stat().st_ino:x} "
     until_s = time.monotonic() + LIMIT_S
-    while wanted not in "".join(each.read_text() for each in Path(f"/proc/{saving.pid}/fdinfo").glob("*")):
+    while wanted not in "".join(descriptors(saving.pid)):
         assert saving.poll() is None, saving.communicate()
         assert time.monotonic() < until_s, f"{folder} is not watched"
         time.sleep(0.01)
@@ -67,3 +77,18 @@ def test_it_does_not_wait_for_ever_for_a_log_process_that_writes_nothing(tmp_pat
         out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, (out, err)
     assert len(load(str(target)).entries) == 1
+
+
+def test_a_folder_that_is_nowhere_is_waited_for_like_any_other(tmp_path: Path) -> None:
+    """A relative one is sought from where the program was started."""
+    source = Recorder(Engine(PLAN), 0.0)
+    argv = ["record", "save", str(tmp_path / "saved.rec"), "--log", "log", "--key", source.key, "--events", "1"]
+    words = "import sys; from linit.replay import __main__, kept; kept.WRITTEN_LIMIT_S = 0.2; "
+    run = [sys.executable, "-c", f"{words}sys.exit(__main__.main(sys.argv[1:]))", *argv]
+    path = os.pathsep.join(each for each in sys.path if each)
+    environment = {**os.environ, "PYTHONPATH": path}
+    ran = subprocess.run(
+        run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert ran.returncode == 1, ran
+    assert ran.stderr == "linitctl: log/record: there is no recording of boot 0; there are: none\n"
