@@ -16,9 +16,11 @@ from tests.unit.test_runtime_loop import Handle, Recorder
 
 
 def autogroup(pid: int) -> str:
-    """The nice value of its session. Source: proc(5)."""
+    """The nice value of its session, "" where the kernel has no such thing or it shares the kernel's own group.
+    Source: proc(5)."""
     path = Path(f"/proc/{pid}/autogroup")
-    return path.read_text().split()[-1] if path.exists() else ""
+    *_, nice = ["", *path.read_text().split()] if path.exists() else [""]
+    return nice
 
 
 class World:
