@@ -10,7 +10,7 @@ from linit.control import records
 from linit.control.calls import Call
 from linit.engine.links import Links
 from linit.engine.unit import Unit
-from linit.model.service import EdgeKind
+from linit.model.service import EdgeKind, Kind
 
 if TYPE_CHECKING:
     from linit.control.messages import EdgeRecord
@@ -24,11 +24,13 @@ def deps(call: Call, params: dict[str, Any]) -> None:
 
 
 def rdeps(call: Call, params: dict[str, Any]) -> None:
-    """The edges to a service from those that depend on it, and on from there; and who would stop with it."""
+    """The edges to a service from those that depend on it, and on from there; and which services would stop with it."""
     unit = call.unit(params["name"])
     engine = call.engine
     edges = _reverse(unit.name, engine.units, engine.links)
-    call.answer({"name": unit.name, "edges": edges, "stops": would_stop(unit.name, engine.units, engine.links)})
+    gone = would_stop(unit.name, engine.units, engine.links)
+    services = [each for each in gone if engine.units[each].service.kind is not Kind.VIRTUAL]
+    call.answer({"name": unit.name, "edges": edges, "stops": services})
 
 
 def _forward(name: str, units: Mapping[str, Unit]) -> list[EdgeRecord]:
@@ -60,7 +62,7 @@ def _reverse(name: str, units: Mapping[str, Unit], links: Links) -> list[EdgeRec
 
 
 def would_stop(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
-    """Which services, besides itself, a stop of `name` takes down: those that need it, and so on. Nearest first.
+    """Which units, besides itself, a stop of `name` takes down: those that need it, and so on. Nearest first.
 
     A virtual name goes with its last provider.
     """
