@@ -5,7 +5,8 @@ call, since a child begins with what its parent has. Everything else, and what t
 is forked (`linit.runtime.spawn`), which can also tell which step failed. Where the C library knows no cgroups (glibc
 before 2.39, musl), only those without one are plain.
 
-This process waits until the program is executed, so a plain one is the system's own (`programs.found`).
+This process waits until the program is executed, so a plain one is the system's own (`programs.found`), or on a disk
+that linit needs itself (`linit.runtime.disks`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from linit.runtime.spawn import Launch, confining, fork_exec
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from linit.runtime.disks import Disks
     from linit.runtime.posix_spawn import Spawner
 
     Limit = tuple[Callable[[tuple[int, int]], None], tuple[int, int], tuple[int, int]]  # how to set it; lent; own
@@ -58,9 +60,11 @@ def is_plain(launch: Launch) -> bool:
 
 
 class Launcher:
-    """Runs programs, the plain ones without a fork."""
+    """Runs programs, the plain ones without a fork. `folders`: on their disks, too, programs are plain."""
 
     def __init__(self) -> None:
+        self.folders: tuple[str, ...] = ()
+        self._disks: Disks | None = None  # made for the first program that is not the system's own
         self._spawner: Spawner | None = None
         self._cannot = False
         self._own_score = 0  # of oom_score_adj; nobody changes it but us
@@ -78,7 +82,7 @@ class Launcher:
     def _spawned(self, launch: Launch, not_default: Collection[int]) -> int:
         """The pid; 0 if this has to be done by a fork."""
         environment = {**launch.environment, **dict(launch.execution.environment)}
-        path = programs.found(launch.argv[0], environment)
+        path = programs.found(launch.argv[0], environment, self._is_ours)
         texts = [f"{name}={value}" for name, value in environment.items()]
         if not path or "\0" in "".join((*texts, *launch.argv)) or any("=" in name or not name for name in environment):
             return 0
@@ -120,6 +124,15 @@ class Launcher:
         except (ImportError, AttributeError, OSError):
             self._cannot = True
         return self._spawner
+
+    def _is_ours(self, path: str) -> bool | None:
+        try:
+            from linit.runtime.disks import Disks
+
+            self._disks = self._disks or Disks(*self.folders)
+            return self._disks.hold(path)
+        except (ImportError, AttributeError, OSError):  # as in `_made`
+            return False
 
     def _lent(self, launch: Launch) -> Lent | None:
         """What is lent to the child; None if it could not be taken back. Raises OSError."""

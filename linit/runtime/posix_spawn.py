@@ -21,6 +21,7 @@ SET_DEFAULT_SIGNALS: Final = 0x04  # flags of spawn.h
 SET_MASK: Final = 0x08
 SET_SESSION: Final = 0x80
 SET_CGROUP: Final = 0x100
+THREADS_OWN: Final = (32, 33)  # signals of the C library's threads, which its child would ignore for ever otherwise
 BLOCK_BYTES: Final = 1024  # more than posix_spawnattr_t, posix_spawn_file_actions_t and sigset_t have anywhere
 ARRAY_STEP: Final = 8  # lengths of arrays are multiples of it: each length is a type of its own
 
@@ -103,7 +104,7 @@ class Spawner:
 def _attributes(library: ctypes.CDLL, defaults: Iterable[int], more: int) -> Any:
     """What is asked for besides files."""
     made, signals, nobody = _block(), _block(), _block()
-    bits = sum(1 << number - 1 for number in defaults)
+    bits = sum(1 << number - 1 for number in {*defaults, *THREADS_OWN})
     signals[:8] = bits.to_bytes(8, sys.byteorder)  # sigset_t: words, of which the first has the first signals
     _check(library.posix_spawnattr_init(made))
     _check(library.posix_spawnattr_setflags(made, SET_DEFAULT_SIGNALS | SET_MASK | SET_SESSION | more))

@@ -74,7 +74,7 @@ class Processes:
         self._reaps_soon = False  # in the next turn
         self._begun: dict[int, None] = {}  # whose programs execute, which nobody was told yet
         self._tells_soon = False  # likewise
-        self._launcher = Launcher()
+        self.launcher = Launcher()
         self._orphans: list[int] | None = None  # as the kernel told since the last that were reaped
         self._orphans_until_s = 0.0
         self._children: dict[int, _Child] = {}
@@ -83,7 +83,7 @@ class Processes:
 
     def start(self, launch: Launch, owner: Owner) -> int:
         """Run a program; its pid, or 0 if there is no process to be had, which `owner.failed` was told then."""
-        return self.begin(partial(self._launcher.start, launch), owner)
+        return self.begin(partial(self.launcher.start, launch), owner)
 
     def begin(self, fork: Callable[[Collection[int], Collection[int]], tuple[int, int]], owner: Owner) -> int:
         """Have a child made as `Launcher.start` does, given the signals that we handle and ignore; its pid, or 0."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
 from linit.runtime.failure import StepFailed, errno_words
 
 PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
-SYSTEM_FOLDERS: Final = ("/usr/", "/bin/", "/sbin/", "/lib/")
+SYSTEM_FOLDERS: Final = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/")
 ELSEWHERE: Final = ("/usr/local/", "/usr/src/")
 
 
@@ -20,15 +20,22 @@ def of_system(path: str) -> bool:
     return path.startswith(SYSTEM_FOLDERS) and not path.startswith(ELSEWHERE) and "/../" not in path
 
 
-def found(program: str, environment: Mapping[str, str]) -> str:
-    """The path of a program of the system's, as execvp(3) finds it; "" if it is not there, or only looking elsewhere
-    could tell. May be asked in PID 1."""
+def found(program: str, environment: Mapping[str, str], is_ours: Callable[[str], bool | None]) -> str:
+    """The path of a program for which linit may wait, as execvp(3) finds it; "" if there is none, or only looking
+    elsewhere could tell. May be asked in PID 1.
+
+    `is_ours`: may linit wait for one that is not the system's own? None: surely no file of that name.
+    """
     if "/" in program:
-        return program if of_system(program) else ""
+        return program if of_system(program) or is_ours(program) else ""
     for folder in search_path(environment).split(":"):
         candidate = f"{folder}/{program}"
         if not of_system(candidate):
-            return ""
+            is_there = is_ours(candidate) if folder.startswith("/") else False
+            if is_there is None:
+                continue
+            if not is_there:
+                return ""
         if os.access(candidate, os.X_OK):  # a folder is found, too, and cannot be executed then
             return candidate
     return ""

@@ -66,6 +66,7 @@ def _run(folder: str, runlevel: str, cgroup_root: str, is_quiet: bool) -> int:
     environment = {key: os.environ[key] for key in PASSED_ON if key in os.environ}
     surroundings = Surroundings({"PATH": PATH, **environment}, 1, cgroup_root, raise_descriptor_limit())
     assembly = Assembly(paths, "user", surroundings, ("--user", folder), with_a_runlevel)
+    assembly.processes.launcher.folders = (folder,)
     found = plans.find(paths)
     if found.problem:
         problem = assembly.compile()

@@ -15,7 +15,7 @@ import pytest
 from linit.model.service import Execution, Limits
 from linit.runtime import kernel_files, plain, programs
 from linit.runtime.plain import EXECUTES, Launcher, is_plain
-from linit.runtime.posix_spawn import Spawner
+from linit.runtime.posix_spawn import THREADS_OWN, Spawner
 from linit.runtime.spawn import Launch, fork_exec
 
 Start = Callable[[Launch, tuple[int, ...], tuple[int, ...]], tuple[int, int]]
@@ -151,7 +151,7 @@ def test_no_signal_is_ignored_or_blocked(start: Start) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     blocked, still_ignored = (int(line.split()[1], 16) for line in found.splitlines())
     assert blocked == 0
-    assert not still_ignored & sum(1 << number - 1 for number in (signal.SIGQUIT, *ignored))
+    assert not still_ignored & sum(1 << number - 1 for number in (signal.SIGQUIT, *ignored, *THREADS_OWN))
 
 
 def test_the_place_with_the_oom_killer(start: Start) -> None:
@@ -262,4 +262,4 @@ def test_what_a_launch_may_ask_for_without_being_plain() -> None:
 )
 def test_a_plain_program_is_the_systems_own(program: str, path: str, found: str) -> None:
     """linit waits until it is executed, and no disk may keep it waiting that it could do without."""
-    assert programs.found(program, {"PATH": path}) == found
+    assert programs.found(program, {"PATH": path}, lambda _: False) == found
