@@ -29,8 +29,11 @@ NEVER: Final = (
     "linit.control.excerpt",
 )  # fmt: skip
 """Modules of these packages that PID 1 does not import."""
-FIRST: Final = ("linit.__main__", "linit.system.boot", "linit.system.machine")
-"""What every boot imports, with all that these import at their heads."""
+FIRST: Final = (
+    "linit.__main__", "linit.system.boot", "linit.system.machine", "linit.runtime.posix_spawn",
+    "linit.control.listener", "linit.runtime.readiness", "linit.runtime.background", "linit.runtime.notify",
+)  # fmt: skip
+"""What hardly any boot does without, with all that these import at their heads. One by one they would cost more."""
 LOGS: Final = ("linit.logs.process",)
 IN_TROUBLE: Final = ("ctypes", "hashlib", "re", "traceback")
 """Modules of the library that linit may ask for when there is no disk any more."""

@@ -10,8 +10,9 @@ import enum
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from linit import VERSION, messagepack
 from linit.engine.engine import Engine
@@ -28,6 +29,7 @@ KEPT_MAX_BYTES: Final = 128 * 1024  # of what was sent: a log process may be kil
 BATCH_BYTES: Final = 32 * 1024  # of rows in one message: below linit.logs.process.MESSAGE_MAX_BYTES
 FRAME_BYTES: Final = 16  # that a row costs in a file besides its own: linit.record.ring.frame
 PLAN_BYTES: Final = 32  # that a service of a plan takes on the disk, compressed
+LATER_MAX: Final = 2000  # of what is noted before rows are made of it
 CLOCK_STEP_S: Final = 1.0  # the wall clock is noted again when it has moved so far against the monotonic one
 
 BEGIN: Final = "begin"  # [BEGIN, at_s, MAGIC, FORMAT_VERSION, VERSION, wall_s, boot_began_s, events before it]
@@ -65,12 +67,14 @@ class Item:
 
 
 class Recorder:
-    """The recording of this boot. `resumes`: `engine` has a state already that no event of this recording made."""
+    """The recording of this boot. `resumes`: `engine` has a state already that no event of this recording made.
+    `packs_later`: rows are made when `pack` is called, or there is much; a boot has other things to do."""
 
-    def __init__(self, engine: Engine, at_s: float, *, resumes: bool = False) -> None:
+    def __init__(self, engine: Engine, at_s: float, *, resumes: bool = False, packs_later: bool = False) -> None:
         self.key = f"{time.time_ns():x}-{os.getpid()}"
         self.rows = 0  # so many were noted
         self._events = 0
+        self._later: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = [] if packs_later else None
         self._engine = engine
         self._began_s = at_s
         self._waiting: deque[Item] = deque()
@@ -85,11 +89,29 @@ class Recorder:
 
     def note(self, event: Event, at_s: float) -> None:
         """`event` is about to be handled at `at_s`."""
-        if self._waiting_bytes > WAITING_MAX_BYTES:
-            self._drop_waiting(at_s)
-        elif self._wants_segment or self._segment_bytes > SEGMENT_BYTES:
-            self._begin_segment(at_s)
-        offset_s = time.time() - at_s
+        if self._later is None:  # what was noted then is not as much, and a segment begins with the state of now
+            if self._waiting_bytes > WAITING_MAX_BYTES:
+                self._drop_waiting(at_s)
+            elif self._wants_segment or self._segment_bytes > SEGMENT_BYTES:
+                self._begin_segment(at_s)
+        self.later(self._note, event, at_s, time.time() - at_s)
+
+    def later(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call, now or when rows are made: after all that was noted before, and before what will be."""
+        if self._later is None:
+            call(*arguments)
+            return
+        self._later.append((call, arguments))
+        if len(self._later) >= LATER_MAX:
+            self.pack()
+
+    def pack(self) -> None:
+        """Make rows of what was noted, and from now on at once."""
+        noted, self._later = self._later or (), None
+        for call, arguments in noted:
+            call(*arguments)
+
+    def _note(self, event: Event, at_s: float, offset_s: float) -> None:
         if abs(offset_s - self._wall_offset_s) > CLOCK_STEP_S:
             self._wall_offset_s = offset_s
             self._append("record", pack_row([CLOCK, at_s, at_s + offset_s]))
@@ -102,16 +124,16 @@ class Recorder:
 
     def note_mark(self, mark: Mark, at_s: float) -> None:
         """linit was so far at `at_s`."""
-        self._append("record", pack_row([MARK, at_s, mark.value]))
+        self.later(self._append_row, [MARK, at_s, mark.value])
 
     def note_load(self, at_s: float, busy_ms: int, waiting_ms: int, idle_ms: int, *, cpus: int) -> None:
         """What the CPUs have done since the machine was started; `waiting`: idle, but for a disk."""
-        self._append("record", pack_row([LOAD, at_s, busy_ms, waiting_ms, idle_ms, cpus]))
+        self.later(self._append_row, [LOAD, at_s, busy_ms, waiting_ms, idle_ms, cpus])
 
     def note_cpu(self, at_s: float, name: str, used_us: int, stalled_us: int | None = None) -> None:
         """The CPU time that a service has used by now, and for how long it had to wait for a processor."""
         more = [] if stalled_us is None else [stalled_us]
-        self._append("record", pack_row([CPU, at_s, name, used_us, *more]))
+        self.later(self._append_row, [CPU, at_s, name, used_us, *more])
 
     @property
     def is_waiting(self) -> bool:
@@ -189,6 +211,9 @@ class Recorder:
             if item.word != "record":
                 break
         return batch
+
+    def _append_row(self, row: list[Any]) -> None:
+        self._append("record", pack_row(row))
 
     def _append(self, word: str, content: bytes | Plan, *, is_event: bool = False) -> None:
         item = Item(self.rows, word, content, is_event)

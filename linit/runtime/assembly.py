@@ -46,6 +46,7 @@ from linit.runtime.wording import runlevel_words
 SYSTEM_DESCRIPTORS: Final = 524_288
 MANY: Final = 150  # services, which need more descriptors than the kernel gives at first
 SETTLES_AFTER_S: Final = 30.0
+LOG_BEGINS_S: Final = 5.0  # longer than most boots; who fills its pipe before that waits for the log process
 COMPILED: Final = ("termios", "resource", "_ctypes")
 NEEDED_IN_TROUBLE: Final = ("traceback", "ctypes", "re", "hashlib")
 """What of the library linit may need when there is no disk to load it from any more: machine code is loaded, the rest
@@ -92,6 +93,7 @@ class Assembly:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_listening = False
         self._loggers: Loggers | None = None
+        self._log_is_due: Handle | None = None  # while the log process waits for the boot to be over
         self._costs: BootCosts | None = None  # there after `begin`
         self._weights: BootWeights | None = None  # so is this, for PID 1
 
@@ -105,6 +107,7 @@ class Assembly:
     def control(self) -> ControlServer:
         """Who answers; made at the first use, which is the first client's or when the boot is over."""
         if self._control is None:
+            self.begin_log()
             from linit.control.server import ControlServer
 
             server = ControlServer(self.supervisor, self.prelude, self.paths, self.mode, self._record)
@@ -130,12 +133,14 @@ class Assembly:
     def begin(self, plan: Plan) -> Supervisor:
         """Put a plan to use. Nothing is started yet."""
         supervisor = Supervisor(Engine(self.adapt(plan)), self.prelude, self.paths, self.processes, self.surroundings)
-        supervisor.pipes.recorder = Recorder(supervisor.engine, self.prelude.time())
+        is_system = self.mode == "system"
+        supervisor.pipes.recorder = Recorder(supervisor.engine, self.prelude.time(), packs_later=is_system)
+        supervisor.members.cgroups.keeps_empty = is_system
         pipes, environment_of = supervisor.pipes, supervisor.environment_of
         self._loggers = Loggers(self.prelude, self.processes, pipes, environment_of, supervisor.tell)
         self._costs = BootCosts(supervisor.pipes, supervisor.members, supervisor.confess)
         supervisor.measure = self._costs.note
-        if self.mode == "system":
+        if is_system:
             path, cgroups = f"{self.paths.state}/{WEIGHTS}", supervisor.members.cgroups
             self._weights = BootWeights(
                 path, cgroups, supervisor.engine, self.prelude, processes=self.processes, backlog=supervisor.backlog
@@ -150,25 +155,17 @@ class Assembly:
         return supervisor
 
     def serve(self) -> None:
-        """Start the log process and listen on the control socket. Whoever connects is answered at once; all else that
-        is not needed for the boot is imported when that is over, or takes longer than SETTLES_AFTER_S."""
-        from linit.runtime.logger import Logger
-
-        supervisor = self.supervisor
-        stderr = self.surroundings.console if self.mode == "system" else 2
-        supervisor.logger = Logger(
-            self.prelude,
-            self.processes,
-            supervisor.pipes,
-            environment=log_environment(self.paths, self.mode, supervisor.pipes.recorder),
-            stderr=stderr,
-            tell=supervisor.tell,
-            lets_first=self.mode == "system" and supervisor.engine.boot_state == "booting",
-        )
-        supervisor.logger.start()
+        """Listen on the control socket. Whoever connects is answered at once; all else that is not needed for the boot
+        is imported, and the log process begins, when that is over, or takes longer than SETTLES_AFTER_S and
+        LOG_BEGINS_S."""
+        now_s = self.prelude.time()
+        if self.mode == "system" and self.supervisor.engine.boot_state == "booting":
+            self._log_is_due = self.prelude.call_at(now_s + LOG_BEGINS_S, self.begin_log)
+        else:
+            self.begin_log()
         self._listen()
         gc.freeze()  # what is there now stays: neither looked through again nor copied page by page after a fork
-        self._settling = self.prelude.call_at(self.prelude.time() + SETTLES_AFTER_S, self._settle)
+        self._settling = self.prelude.call_at(now_s + SETTLES_AFTER_S, self._settle)
 
     def run(self) -> Finish:
         """Run until everything is down, for whatever reason; what is to be done then."""
@@ -181,6 +178,27 @@ class Assembly:
             except Exception as bug:
                 self.supervisor.confess("the loop", bug)
         return self.finish
+
+    def begin_log(self) -> None:
+        """Start the log process, if that has not been done yet. Its interpreter and modules cost as much as a dozen
+        starts, and what it is to be given waits: lines in their pipes, what linit says and the recording here."""
+        supervisor = self.supervisor
+        if self._log_is_due is not None:
+            self._log_is_due.cancel()
+            self._log_is_due = None
+        if supervisor.logger is not None:
+            return
+        from linit.runtime.logger import Logger
+
+        supervisor.logger = Logger(
+            self.prelude,
+            self.processes,
+            supervisor.pipes,
+            environment=log_environment(self.paths, self.mode, supervisor.pipes.recorder),
+            stderr=self.surroundings.console if self.mode == "system" else 2,
+            tell=supervisor.tell,
+        )
+        supervisor.logger.start()
 
     def close_logger(self) -> None:
         """Wait until logger commands and the log process have written everything; at most ten seconds each."""
@@ -252,12 +270,11 @@ class Assembly:
 
     def _after_boot(self) -> None:
         """Once everybody has been told: a getty writes to the same console as who tells a person."""
+        self.begin_log()
         if self._costs is not None:
             self._costs.finished()
             if self._weights is not None:
                 self._weights.finished(self._costs.taken)
-        if self.supervisor.logger is not None:
-            self.supervisor.logger.take_part()
         self._end_first_boot()
         self._settle()
 
@@ -306,6 +323,7 @@ class Assembly:
         self.prelude.call_soon(self._settle_further, steps)
 
     def _settling_steps(self) -> Iterator[object]:
+        self.supervisor.members.cgroups.let_go()
         yield self.control
         self._raise_descriptor_limit()
         self._loop = self._make_loop()

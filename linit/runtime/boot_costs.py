@@ -29,6 +29,7 @@ LINE_BYTES: Final = 256  # the first line of /proc/stat is what we want
 IDLE: Final = 3  # fields of that line: user, nice, system, idle, iowait, irq, softirq, steal
 WAITING: Final = 4
 STEAL: Final = 7
+PRESSURE: Final = "cpu.pressure"
 SLEPT_S: Final = 0.001  # if the loop had to wait for as long, it hears at once of what happens
 EXEC: Final = "LINIT_EXEC_S"  # set by who executes linit as PID 1: seconds since the kernel began, as in /proc/uptime
 
@@ -134,12 +135,16 @@ class BootCosts:
         if not folder or self._pipes.recorder is None:
             return
         with contextlib.suppress(FileNotFoundError):  # a service may remove its cgroup itself
-            used_us = _used_us(f"{folder}/cpu.stat")
-            stalled_us = _stalled_us(f"{folder}/cpu.pressure")
+            lasted_s = self._happened_s - self._members.began_s(name) if transition.after is UnitState.UP else None
+            texts = _first_line(f"{folder}/cpu.stat"), _first_line(f"{folder}/{PRESSURE}")
+            self._pipes.recorder.later(self._try, self._note_service, transition, lasted_s, *texts)
+
+    def _note_service(self, transition: Transition, lasted_s: float | None, stat: bytes, pressure: bytes) -> None:
+        name, used_us, stalled_us = transition.name, _used_us(stat), _stalled_us(pressure)
+        if self._pipes.recorder is not None:
             self._pipes.recorder.note_cpu(transition.at_s, name, used_us, stalled_us)
-            if transition.after is UnitState.UP and name not in self.taken:
-                lasted_us = int((self._happened_s - self._members.began_s(name)) * 1_000_000)
-                self.taken[name] = used_us, max(0, lasted_us - used_us - (stalled_us or 0))
+        if lasted_s is not None and name not in self.taken:
+            self.taken[name] = used_us, max(0, int(lasted_s * 1_000_000) - used_us - (stalled_us or 0))
 
     def _exec_s(self) -> float | None:
         """When this process began; a shell's fork(2) is right before its exec. As exact as a tick."""
@@ -149,28 +154,32 @@ class BootCosts:
         return time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / self._ticks) if ticks else None
 
 
-def _used_us(path: str) -> int:
-    """The first line of cpu.stat, without the text layer of a Python file: PID 1 has other things to do in a boot."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return int(os.read(file, LINE_BYTES).partition(b"\n")[0].removeprefix(b"usage_usec "))
-    finally:
-        os.close(file)
-
-
-def _stalled_us(path: str) -> int | None:
-    """How long some process of a cgroup could have run, and had no processor; None where the kernel does not count it.
-    Source: the kernel's accounting/psi."""
+def _first_line(path: str) -> bytes:
+    """Of cpu.stat or cpu.pressure; b"" where the kernel does not count that. It is read now, and understood when PID 1
+    has nothing else to do. Raises FileNotFoundError where the cgroup is gone."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        if path.endswith(PRESSURE):
+            return b""
+        raise
     try:
-        return int(os.read(file, LINE_BYTES).partition(b"\n")[0].rpartition(b"total=")[2])
-    except (OSError, ValueError):  # switched off on the kernel command line
-        return None
+        return os.read(file, LINE_BYTES).partition(b"\n")[0]
+    except OSError:  # pressure, switched off on the kernel command line
+        return b""
     finally:
         os.close(file)
+
+
+def _used_us(line: bytes) -> int:
+    return int(line.removeprefix(b"usage_usec "))
+
+
+def _stalled_us(line: bytes) -> int | None:
+    """How long some process of a cgroup could have run, and had no processor; None where the kernel does not count it.
+    Source: the kernel's accounting/psi."""
+    total = line.rpartition(b"total=")[2]
+    return int(total) if total.isdigit() else None
 
 
 def told_exec_s(environ: str) -> float | None:

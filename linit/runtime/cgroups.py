@@ -43,6 +43,9 @@ class Cgroups:
         self._folder = f"{root}/{FOLDER}"
         self._loop = loop
         self._emptied = emptied
+        self.keeps_empty = False  # until `let_go`: to remove one costs as much as to make it
+        self.is_new = False  # was the one that `create` gave last made by it?
+        self._kept: dict[str, str] = {}  # those that are to be removed then
         self._is_counting = False
         self._weights: dict[str, int] = {}  # by service, of those that are weighed otherwise than all
         self._epoll: select.epoll | None = None  # cgroup.events says POLLPRI, which asyncio cannot wait for
@@ -57,11 +60,14 @@ class Cgroups:
         if not self.are_there():
             return ""
         folder = f"{self._folder}/{name}"
+        self.is_new = False
+        self._kept.pop(name, None)
         if not self._is_counting:
             self._make_folder()
             self._count()
         try:
             os.mkdir(folder, 0o755)
+            self.is_new = True
             self._weigh(name, self._weights.get(name))
         except FileExistsError:
             if not self.is_populated(folder) and next(_below(folder), ""):
@@ -169,9 +175,19 @@ class Cgroups:
     def remove(self, name: str, folder: str) -> None:
         """Forget an empty cgroup. What is not empty after all stays, and is used again at the next start."""
         self._unwatch(name)
-        with contextlib.suppress(OSError):
-            for path in reversed(list(_walk(folder))):
-                os.rmdir(path)
+        if self.keeps_empty:
+            self._kept[name] = folder
+        elif not _removed(folder):
+            with contextlib.suppress(OSError):
+                for path in reversed(list(_walk(folder))):
+                    os.rmdir(path)
+
+    def let_go(self) -> None:
+        """Remove what was kept, and keep nothing from now on."""
+        self.keeps_empty = False
+        kept, self._kept = self._kept, {}
+        for name, folder in kept.items():
+            self.remove(name, folder)
 
     def close(self) -> None:
         """Let go of all descriptors."""
@@ -198,6 +214,15 @@ class Cgroups:
             del self._names[fd]
             self._epoll.unregister(fd)
             os.close(fd)
+
+
+def _removed(folder: str) -> bool:
+    """Could it be removed, having none below it? Most services make none of their own."""
+    try:
+        os.rmdir(folder)
+    except OSError:
+        return False
+    return True
 
 
 def _walk(folder: str) -> Iterator[str]:

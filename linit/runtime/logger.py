@@ -17,7 +17,8 @@ from typing import Final
 from linit import messagepack
 from linit.model.reason import exit_words
 from linit.model.service import Execution
-from linit.runtime import interpreter, kernel_files
+from linit.record.recorder import Recorder
+from linit.runtime import interpreter
 from linit.runtime.failure import errno_words
 from linit.runtime.loop import Handle, Loop
 from linit.runtime.output import Output
@@ -29,16 +30,13 @@ RESTART_DELAY_MAX_S: Final = 30.0
 HEALTHY_AFTER_S: Final = 10.0
 CLOSE_LIMIT_S: Final = 10.0  # on a busy machine it may not have begun by then
 SOCKET_FD: Final = 3
-LETS_FIRST_MAX_S: Final = 10.0  # longer than a boot; a service whose pipe is full waits for the log process
 MODULE: Final = "linit.logs.process"
 EXECUTION: Final = Execution(umask=0o027)
-NICEST: Final = 19
 
 
 class Logger:
     """The log process. `tell(text)` says what goes wrong with it; `stderr` is as `Launch.output`. `environment`: where
-    it finds its folders, see linit/logs/README.md. `lets_first`: until told otherwise, and for LETS_FIRST_MAX_S at
-    most, it gets a processor only when nobody else wants it. What services write waits in their pipes."""
+    it finds its folders, see linit/logs/README.md. Until it is started what services write waits in their pipes."""
 
     def __init__(
         self,
@@ -49,7 +47,6 @@ class Logger:
         environment: Mapping[str, str],
         stderr: int | str,
         tell: Callable[[str], None],
-        lets_first: bool = False,
     ) -> None:
         self.pid = 0
         self.restarts = 0
@@ -65,10 +62,6 @@ class Logger:
         self._started_at_s = 0.0
         self._timer: Handle | None = None
         self._on_closed: Callable[[], None] | None = None
-        self._lets_first = lets_first
-        self._hurry: Handle | None = None
-        if lets_first:
-            self._hurry = loop.call_at(loop.time() + LETS_FIRST_MAX_S, self.take_part)
 
     def start(self) -> None:
         """Start it; it is started again whenever it ends."""
@@ -84,7 +77,7 @@ class Logger:
         self._socket = ours
         self._output.unsent = deque(self._output.to_send())
         if self._output.recorder is not None:
-            self._output.recorder.begin_again()
+            self._begin_recording(self._output.recorder)
         launch = Launch(
             interpreter.command(MODULE),
             EXECUTION,
@@ -93,29 +86,16 @@ class Logger:
             keep=((theirs.fileno(), SOCKET_FD),),
         )
         self.pid = self._processes.start(launch, self)
-        if self._lets_first:
-            self._schedule(os.SCHED_IDLE, NICEST)
         theirs.close()
         self._flush()
 
-    def take_part(self) -> None:
-        """Let the log process have its share of the processors from now on."""
-        if self._hurry is not None:
-            self._hurry.cancel()
-            self._hurry = None
-        if self._lets_first:
-            self._schedule(os.SCHED_OTHER, 0)
-        self._lets_first = False
-
-    def _schedule(self, policy: int, nice: int) -> None:
-        """Set from here, since a command with a priority of its own would have to be forked. Source: sched(7),
-        SCHED_IDLE, "The autogroup feature"."""
-        if self.pid:
-            with contextlib.suppress(OSError):  # it may have ended just now; the next one begins with its share
-                os.sched_setscheduler(self.pid, policy, os.sched_param(0))
-                os.setpriority(os.PRIO_PROCESS, self.pid, nice)
-                if os.getsid(self.pid) == self.pid:  # a fork that has no session of its own yet is in ours
-                    kernel_files.write(f"/proc/{self.pid}/autogroup", str(nice))
+    def _begin_recording(self, recorder: Recorder) -> None:
+        try:
+            recorder.pack()
+            recorder.begin_again()
+        except Exception as bug:  # the log goes on without
+            self._output.recorder = None
+            self._tell(f"this boot is not recorded: {bug!r}")
 
     def close(self, on_closed: Callable[[], None]) -> None:
         """Let it write what is in the pipes, and end it; then call back. At most CLOSE_LIMIT_S."""
@@ -129,7 +109,6 @@ class Logger:
 
     def make_sure(self) -> None:
         """Do not wait any longer before starting it again: its last chance to write what is in the pipes."""
-        self.take_part()
         self._disarm()
         if not self.pid:
             self.start()
@@ -142,9 +121,7 @@ class Logger:
     # -- as the owner of the process
 
     def executing(self, _pid: int) -> None:
-        """What was sent waits in its socket. By now it has a session of its own."""
-        if self._lets_first:
-            self._schedule(os.SCHED_IDLE, NICEST)
+        """What was sent waits in its socket."""
 
     def exited(self, _pid: int, status: int) -> None:
         """It ended: unasked, unless we are closing."""

@@ -120,7 +120,8 @@ class Members:
             group.room = group.room or self._rooms.new(name)
             made = replace(made, room=group.room)
         if role is Role.MAIN:
-            group.limits, group.kills = made.execution.limits, counted(cgroup)
+            group.limits = made.execution.limits
+            group.kills = NO_KILLS if self._cgroups.is_new else counted(cgroup)
         pid = self._processes.start(made, owner)
         if pid:
             group.children[pid] = role
@@ -188,9 +189,9 @@ class Members:
         return group.began_s if group else 0.0
 
     def has(self, name: str, pid: int) -> bool:
-        """Is `pid` a process of the service?"""
+        """Is `pid` a process of the service? 0 is none."""
         group = self._groups.get(name)
-        if group is None:
+        if group is None or not pid:
             return False
         if pid in group.children:
             return True

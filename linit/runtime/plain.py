@@ -142,8 +142,8 @@ class Launcher:
 
             number = getattr(resource, f"RLIMIT_{name.upper()}", None)
             own = resource.getrlimit(number) if number is not None else (0, 0)
-            if number is None or own[1] != hard:
-                return None
+            if number is None or _is_less(hard, own[1]):
+                return None  # who has given up a hard limit may not get it back
             limits.append((partial(resource.setrlimit, number), (soft, hard), own))
         if not self._score_is_known:
             self._own_score = int(kernel_files.read(OOM_SCORE_ADJ) or 0)
@@ -151,9 +151,14 @@ class Launcher:
         return Lent(launch.execution.umask, launch.execution.oom_score_adj, self._own_score, limits)
 
 
+def _is_less(hard: int, own_hard: int) -> bool:
+    """Is a hard limit below another? Infinity is -1: RLIM_INFINITY."""
+    return hard != own_hard and hard >= 0 and (own_hard < 0 or hard < own_hard)
+
+
 class Lent:
     """What a child begins with, and this process has only for that moment: its mask of file modes, its place with the
-    kernel's out-of-memory killer, limits of which the hard one stays."""
+    kernel's out-of-memory killer, limits of which the hard one is not lower than ours."""
 
     def __init__(self, umask: int, score: int, own_score: int, limits: list[Limit]) -> None:
         self._umask = umask

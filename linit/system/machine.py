@@ -207,7 +207,13 @@ class Machine:
         self._loop.stop()
 
     def _end(self, finish: Finish) -> NoReturn:
-        logger = self._supervisor.logger if self._supervisor else None
+        if self._supervisor is None:
+            end_machine(finish, self._console)
+        try:
+            self._assembly.begin_log()
+        except Exception as fault:  # a boot that ends at once, because its disk has gone
+            self._tell(f"without a log process: {fault!r}")
+        logger = self._supervisor.logger
         if logger is None:
             end_machine(finish, self._console)
         logger.make_sure()

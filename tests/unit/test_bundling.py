@@ -125,7 +125,7 @@ def test_what_trouble_asks_for_can_be_had_when_the_disk_is_gone_once_the_bundle_
     launcher: str, library: str
 ) -> None:
     names, closed, shown, works = run(launcher + KEEP.format(library=library)).splitlines()
-    assert {"linit.control.server", "linit.system.shutdown", "linit.runtime.notify"} <= set(names.split())
+    assert {"linit.control.server", "linit.system.shutdown", "linit.runtime.health"} <= set(names.split())
     assert closed == "closed"
     assert shown == f"{TOP}/linit/system/shutdown.py {library}/re/__init__.pyc"
     assert works == "b e3b0 NoneType: None"

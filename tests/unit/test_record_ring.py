@@ -17,7 +17,7 @@ from linit.model.place import Place
 from linit.model.service import Command, Kind, Plan, Restart, RestartPolicy, Service
 from linit.model.state import UnitState
 from linit.record import codec, recorder, ring
-from linit.record.recorder import Recorder
+from linit.record.recorder import LATER_MAX, Mark, Recorder
 from linit.record.recording import load, save
 from linit.record.ring import Ring
 from linit.replay import generated_test, moment, text
@@ -307,3 +307,33 @@ def test_even_a_busy_day_stays_under_1_mib(tmp_path: Path) -> None:
         world.run(until_s=world.now_s + 60)
         world.request(Verb.START if rng.random() < 0.5 else Verb.STOP, rng.choice(places).name, by=BY)
     assert end() < 1 << 20
+
+
+def test_what_is_noted_before_rows_are_made_is_the_same_recording(tmp_path: Path) -> None:
+    """PID 1 makes them when the boot is over, with what was read meanwhile in its place."""
+    found = []
+    for packs_later in (False, True):
+        source, to = Recorder(Engine(PLAN), 0.0, packs_later=packs_later), Ring(str(tmp_path / str(packs_later)))
+        source.note_mark(Mark.LOOP, 1.0)
+        source.note(READY, 2.0)
+        source.later(source.note_cpu, 3.0, "a", 17)
+        source.note(events.Emptied("a"), 4.0)
+        source.pack()
+        source.note(READY, 5.0)
+        deliver(source, to)
+        to.close()
+        got = load(*paths_in(tmp_path / str(packs_later)))
+        found.append((got.entries, got.marks, got.cpu_s, len(got.clocks), got.rows, source.rows))
+    assert found[0] == found[1]
+    assert [entry.at_s for entry in found[0][0]] == [2.0, 4.0, 5.0]
+
+
+def test_before_rows_are_made_there_is_a_bound_to_what_is_noted() -> None:
+    """A boot that goes on and on, without a log process."""
+    source = Recorder(Engine(PLAN), 0.0, packs_later=True)
+    before = source.rows
+    for _ in range(LATER_MAX - 1):
+        source.later(source.note_mark, Mark.LOOP, 1.0)
+    assert source.rows == before
+    source.later(source.note_mark, Mark.LOOP, 1.0)
+    assert source.rows == before + LATER_MAX

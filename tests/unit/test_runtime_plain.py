@@ -166,6 +166,38 @@ def test_a_soft_limit_is_lent(start: Start) -> None:
     assert said(start, "ulimit -Sn", launch) == "99\n"
 
 
+def may_raise_limits() -> bool:
+    """CAP_SYS_RESOURCE: capabilities(7), proc_pid_status(5)."""
+    status = kernel_files.read("/proc/self/status").partition("CapEff:")[2].split()
+    return bool(int(status[0], 16) & 1 << 24)
+
+
+@pytest.mark.skipif(
+    not may_raise_limits(), reason="this machine lets nobody raise a hard limit; the VM's nginx has one"
+)
+def test_a_hard_limit_above_ours_is_lent(start: Start) -> None:
+    """A web server has more descriptors than PID 1 during a boot. The fixture sees that ours is as before."""
+    before = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (5000, 6000))
+    try:
+        launch = Launch((), environment=ENVIRONMENT, rlimits=(("nproc", 7000, 8000),))
+        assert said(start, "ulimit -Su; ulimit -Hu", launch) == "7000\n8000\n"
+        assert resource.getrlimit(resource.RLIMIT_NPROC) == (5000, 6000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NPROC, before)
+
+
+def test_a_hard_limit_below_ours_is_not_lent() -> None:
+    """Who has given one up may not get it back."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    launch = Launch(("sh", "-c", "exit 3"), environment=ENVIRONMENT, rlimits=(("nofile", soft, hard - 1),))
+    pid, gate = Launcher().start(launch, (), ())
+    assert gate != EXECUTES
+    os.close(gate)
+    os.waitpid(pid, 0)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
 # -- what cannot be done
 
 
