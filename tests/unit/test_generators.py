@@ -299,13 +299,33 @@ def test_swap_is_enabled_only_where_fstab_lists_some(panux: Path, line: str) -> 
     assert "swap" not in enabled(compiled(panux), "boot")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["tmpfs /tmp tmpfs rw 0 0", "/dev/vdb /srv ext4 rw 0 0", "/dev/vdb /srv ext4 noauto 0 2", "host:/ /srv nfs rw 0 2"],
+)
+def test_nothing_is_checked_where_fstab_lists_nothing_to_check(panux: Path, line: str) -> None:
+    """A disk is, before anything is mounted: see the test of all file systems."""
+    put(panux, "/etc/fstab", f"/dev/vda / ext4 rw 0 1\n{line}\n")
+    services = {service.name: service for service in compiled(panux).services}
+    assert needs(services["localmount"]) == {"root"}
+
+
+@pytest.mark.parametrize("path", ["/etc/modules", "/usr/lib/modules-load.d/sound.conf", "/run/modules-load.d/a.conf"])
+def test_modules_are_loaded_only_where_a_file_lists_some(panux: Path, path: str) -> None:
+    """modules-load.d(5)."""
+    put(panux, path, "# none yet\n\n; nor here\n")
+    assert "modules" not in enabled(compiled(panux), "boot")
+    put(panux, path, "# none yet\nsnd-dummy index=1\n")
+    assert "modules" in enabled(compiled(panux), "boot")
+
+
 def test_each_file_system_of_fstab_is_a_service(panux: Path) -> None:
     put(panux, "/etc/fstab", FSTAB)
     plan = compiled(panux)
     services = {service.name: service for service in plan.services}
     mounts = {name for name in services if name.startswith("mount-")}
     assert mounts == {"mount-srv", "mount-srv-my_data_s_x", "mount-srv-fast", "mount-home"}
-    assert enabled(plan, "boot") & mounts == {"mount-srv", "mount-srv-fast"}
+    assert enabled(plan, "boot") & mounts == {"mount-srv"}, "what is in memory is mounted by localmount, or when needed"
     assert enabled(plan, "default") & mounts == {"mount-home"}
     assert "swap" in enabled(plan, "boot")
     inner = services["mount-srv-my_data_s_x"]
@@ -314,6 +334,7 @@ def test_each_file_system_of_fstab_is_a_service(panux: Path) -> None:
     assert needs(inner) == {"root", "fsck", "mount-srv"}
     assert needs(services["mount-srv-fast"]) == {"root", "mount-srv"}, "what is on no disk needs no check of one"
     assert needs(services["mount-home"]) == {"root", "net"}
+    assert needs(services["localmount"]) == {"root", "fsck"}
     assert {"mount-srv", "mount-srv-my_data_s_x"} <= {edge.on for edge in services["localmount"].dependencies}
     assert warnings(plan) == []
     assert (plan.cuts, [each.name for each in plan.services if each.broken]) == ((), [])

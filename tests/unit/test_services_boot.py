@@ -24,7 +24,7 @@ def test_a_boot_brings_everything_up_but_what_belongs_to_single_user_mode() -> N
     boot = image()
     assert boot.failed() == ()
     down = {name for name, state in boot.states().items() if state != "up" and services()[name].kind != Kind.VIRTUAL}
-    assert down == {"netmount", "shutdown", "single", "single-shell", "swap"}
+    assert down == {"fsck", "modules", "netmount", "shutdown", "single", "single-shell", "swap"}
 
 
 def test_single_user_mode_is_the_file_systems_and_a_shell() -> None:
