@@ -23,10 +23,10 @@ def test_the_messages_of_the_kernel_are_in_the_store_from_the_first_on(booted: M
 
 
 def test_lines_from_before_the_root_was_writable_are_kept(booted: Machine) -> None:
-    """api-filesystems is the first service of all: no log process runs yet when it starts."""
-    told = booted.succeed("linitctl logs api-filesystems")
+    """root-check is one of the first services of all: no log process runs yet when it starts."""
+    told = booted.succeed("linitctl logs root-check")
     assert [word for word in ("waiting", "starting", "up (done after") if word not in told] == []
-    assert booted.succeed("ls /var/log/linit").split().count("api-filesystems.log") == 1
+    assert booted.succeed("ls /var/log/linit").split().count("root-check.log") == 1
 
 
 def test_linit_says_in_the_same_store_what_is_about_nobody(booted: Machine) -> None:

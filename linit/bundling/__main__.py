@@ -30,7 +30,7 @@ NEVER: Final = (
 )  # fmt: skip
 """Modules of these packages that PID 1 does not import."""
 FIRST: Final = (
-    "linit.__main__", "linit.system.boot", "linit.system.machine", "linit.runtime.posix_spawn",
+    "linit.__main__", "linit.system.boot", "linit.system.machine", "linit.system.kernel", "linit.runtime.posix_spawn",
     "linit.control.listener", "linit.runtime.readiness", "linit.runtime.background", "linit.runtime.notify",
 )  # fmt: skip
 """What hardly any boot does without, with all that these import at their heads. One by one they would cost more."""

@@ -1,12 +1,13 @@
 """Which file systems does the kernel's own interface need, and which are still missing when linit starts?
 
-The initramfs of Panux mounts them all; others may not. Everything further (pts, shm, fstab) is a
-service's. The table is read from /proc/self/mountinfo: proc_pid_mountinfo(5). mount(2) is called through ctypes,
-which is imported only when something is missing: it costs a tenth of PID 1's start.
+The initramfs of Panux mounts those without which there is no PID 1; others may not. Terminals and shared memory no
+initramfs has, nor the links in /dev that devtmpfs lacks. Everything further (fstab) is a service's; one for these would
+be a shell and five programs. The table is read from /proc/self/mountinfo: proc_pid_mountinfo(5).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ MS_NOEXEC: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class ApiMount:
-    """One file system of the kernel's interface, as mount(2) takes it."""
+    """One file system of the kernel's interface, as mount(2) takes it. `is_told`: somebody else usually mounts it."""
 
     kind: str
     target: str
     flags: int
     options: str = ""
+    is_told: bool = True
 
 
 API_MOUNTS: Final = (
@@ -35,7 +37,14 @@ API_MOUNTS: Final = (
     ApiMount("devtmpfs", "/dev", MS_NOSUID, "mode=0755"),
     ApiMount("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755"),
     ApiMount("cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate"),
+    ApiMount("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666", is_told=False),
+    ApiMount("tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", is_told=False),
 )
+"""The group 5 is tty on every Linux: Filesystem Hierarchy Standard, devpts(4)."""
+DEVICE_LINKS: Final = {
+    "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2",
+}  # fmt: skip
+"""Shells' <(...) and many programs want them in /dev."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +105,30 @@ def read_mountinfo() -> tuple[Mounted, ...]:
 
 
 def mount_missing(tell: Callable[[str], None]) -> None:
-    """Mount what is missing. A failure is told and the boot goes on: a kernel without cgroups still boots."""
-    if not missing(read_mountinfo()):
+    """Mount what is missing, and make the links. A failure is told and the boot goes on: a kernel without cgroups still
+    boots."""
+    mounted = read_mountinfo()
+    if not missing(mounted):
         return
     from linit.system.kernel import mount
 
     for api in API_MOUNTS:
-        if api not in missing(read_mountinfo()):  # asked again: the first one mounted is /proc, which tells
+        if api not in missing(mounted):
             continue
         try:
             os.makedirs(api.target, exist_ok=True)
             mount(api.kind, api.target, api.kind, api.flags, api.options)
-            tell(f"mounted {api.target} ({api.kind}), which the initramfs had not")
+            if api.is_told:
+                tell(f"mounted {api.target} ({api.kind}), which the initramfs had not")
         except OSError as failure:
             tell(f"cannot mount {api.target} ({api.kind}): {error_words(failure)}")
+        if api.kind == "proc":
+            mounted = read_mountinfo()  # only now it tells
+    make_links("/dev")
+
+
+def make_links(folder: str) -> None:
+    """The links that a folder of devices lacks. What is in their place stays; where none can be made there are none."""
+    for name, target in DEVICE_LINKS.items():
+        with contextlib.suppress(OSError):
+            os.symlink(target, f"{folder}/{name}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from linit.system.mounts import API_MOUNTS, ApiMount, Mounted, missing, parse_mountinfo
+import os
+from pathlib import Path
+
+from linit.system.mounts import API_MOUNTS, ApiMount, Mounted, make_links, missing, parse_mountinfo
 from linit.system.shutdown import swap_paths, unmount_order
 
 PANUX = """\
@@ -38,18 +41,29 @@ def test_a_line_that_is_no_mount_is_left_out() -> None:
     assert parse_mountinfo("nonsense\n1 2 3 - x y\n") == ()
 
 
-def test_after_the_initramfs_of_panux_nothing_is_missing() -> None:
-    assert missing(parse_mountinfo(PANUX)) == ()
+def test_after_the_initramfs_of_panux_only_terminals_are_missing() -> None:
+    """And shared memory, but for this machine."""
+    (missed,) = missing(parse_mountinfo(PANUX))
+    assert (missed.target, missed.is_told) == ("/dev/pts", False)
+
+
+def test_links_of_devices_are_made_and_none_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "stdin").symlink_to("/dev/null")
+    make_links(str(tmp_path))
+    found = {link.name: os.readlink(link) for link in tmp_path.iterdir()}
+    assert found == {"fd": "/proc/self/fd", "stdin": "/dev/null", "stdout": "fd/1", "stderr": "fd/2"}
 
 
 def test_without_an_initramfs_everything_is_missing_in_the_order_of_mounting() -> None:
     assert missing(()) == API_MOUNTS
-    assert [api.target for api in API_MOUNTS] == ["/proc", "/sys", "/dev", "/run", "/sys/fs/cgroup"]
+    assert [api.target for api in API_MOUNTS] == [
+        "/proc", "/sys", "/dev", "/run", "/sys/fs/cgroup", "/dev/pts", "/dev/shm",
+    ]  # fmt: skip
 
 
 def test_another_kind_in_the_place_does_not_count() -> None:
     text = PANUX.replace("/dev rw,nosuid - devtmpfs dev", "/dev rw,nosuid - tmpfs dev")
-    assert missing(parse_mountinfo(text)) == (ApiMount("devtmpfs", "/dev", 2, "mode=0755"),)
+    assert missing(parse_mountinfo(text))[0] == ApiMount("devtmpfs", "/dev", 2, "mode=0755")
 
 
 def test_the_last_mounted_is_unmounted_first_and_the_kernels_own_never() -> None:

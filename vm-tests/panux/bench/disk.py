@@ -53,8 +53,6 @@ DOCUMENTATION: Final = (
     "usr/share/dbus-1/", "usr/share/doc-base/",
 )  # fmt: skip
 """Beginnings of paths that do not enter: nothing that runs reads them."""
-SERVICES_OWN: Final = ("usr/lib/linit/api-filesystems.fstab",)
-"""What lies among linit's files and is read by a service."""
 DECISIVE: Final = ("disk.py", "files", "graph.py", "job.py", "peers/peer.py", "real.py")
 """What of the benchmark decides a disk, besides the peer's own module."""
 LINIT_PARTS: Final = ("linit", "python", "python packages")
@@ -185,7 +183,7 @@ def remove_linit(tree: Tree) -> None:
     beginnings = tuple(start for name, starts in selection.PARTS if name in LINIT_PARTS for start in starts)
     for file in [path for path in tree.root.rglob("*") if path.is_symlink() or not path.is_dir()]:
         name = str(file.relative_to(tree.root))
-        if (name.startswith(beginnings) or name in LINKS) and name not in SERVICES_OWN:
+        if name.startswith(beginnings) or name in LINKS:
             file.unlink()
     trim_libraries(tree.root)
 
@@ -237,6 +235,7 @@ def install_common(peer: Peer, jobs: JobSet, tree: Tree) -> None:
     stage0 = (FILES / "stage0").read_text().replace("@INIT@", " ".join(peer.init))
     tree.program("usr/lib/bench/stage0", stage0)
     tree.write("usr/lib/bench/agent", (FILES / "agent").read_text())
+    tree.write("usr/lib/bench/api-filesystems.fstab", (FILES / "api-filesystems.fstab").read_text())
     tree.program("usr/lib/bench/up", (FILES / f"up-{jobs.name}").read_text())
     for name, file in (("memory", "memory"), ("missing", f"missing-{jobs.name}")):
         tree.write(f"usr/lib/bench/{name}", (FILES / file).read_text())

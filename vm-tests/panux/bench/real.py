@@ -46,6 +46,20 @@ PIDFILES: Final[Mapping[str, str]] = {
     "network": "/run/udhcpc.pid", "nginx": "/run/nginx.pid", "redis": "/var/lib/redis/redis.pid",
     "syslogd": "/run/syslogd.pid",
 }  # fmt: skip
+BY_PID_1: Final[Mapping[str, Mapping[str, str]]] = {
+    "api-filesystems": {
+        "kind": "oneshot",
+        "early": "true",
+        "script": """\
+mkdir -p /dev/pts /dev/shm
+mount -a -T /usr/lib/bench/api-filesystems.fstab
+ln -sfn /proc/self/fd /dev/fd
+ln -sfn fd/0 /dev/stdin
+ln -sfn fd/1 /dev/stdout
+ln -sfn fd/2 /dev/stderr""",
+    },
+}
+"""What linit does itself as PID 1, as a service: for inits that leave it to one."""
 FOREGROUND_OPTION: Final = ("udhcpc -f ", 'udhcpc "${1:--f}" -p /run/udhcpc.pid ')
 """What the network's script says, and what the benchmark makes of it so that one script serves both forms."""
 
@@ -85,7 +99,7 @@ def definition(services: Path, name: str) -> dict[str, Any]:
     import yaml  # here, so that `vm-tests/bench --help` needs nothing installed
 
     loaded: dict[str, Any] = yaml.load((services / f"{name}.yaml").read_text(), yaml.BaseLoader)
-    return loaded
+    return {**loaded, **BY_PID_1.get(name, {})}
 
 
 def names(value: Any) -> list[str]:
