@@ -40,6 +40,7 @@ class Connection:
         self.session = 0  # counts hosts that came and went on a port; an answer for an earlier one is dropped
         self.watch: Any = None  # a Watch, given by the server right after construction
         self.locks: dict[str, Callable[[], object]] = {}  # held or waited for, each with what lets go of it
+        self.come: Callable[[Connection], object] = lambda _: None  # asks for a turn, given as the watch is
         self._take = take
         self._ended = ended
         self._begin()
@@ -56,6 +57,7 @@ class Connection:
         self.queued_bytes = 0
         self._queue: deque[memoryview] = deque()
         self._is_half_sent = False  # the first of the queue
+        self._has_rest = False  # of what was read, which waits for its turn
         self._decoder = Decoder(messages.REQUEST_MAX_BYTES, messages.ELEMENTS_MAX)
 
     @property
@@ -66,7 +68,29 @@ class Connection:
     # -- what comes in
 
     def on_readable(self) -> bool:
-        """The descriptor may be read. Returns whether data came."""
+        """The descriptor may be read. Of a port: returns whether data came, and so there may be more."""
+        if self._has_rest:
+            return False
+        if not self.peer.port:
+            self.come(self)  # it can still be read when its turn comes
+            return False
+        has_data = self._read()
+        if has_data and not self.is_closing:
+            self._has_rest = True
+            self.come(self)
+        return has_data
+
+    def go_on(self, is_over: Callable[[], bool]) -> bool:
+        """It is this client's turn, until that is over. Returns whether it needs another one for what was read."""
+        had_rest, self._has_rest = self._has_rest, False
+        if had_rest and self._pump(is_over):
+            return self._has_rest
+        if not self.is_ended and self.queued_bytes <= QUEUE_PAUSE_BYTES and self._read():
+            self._pump(is_over)
+        return self._has_rest
+
+    def _read(self) -> bool:
+        """Returns whether data came."""
         try:
             data = os.read(self.fd, READ_BYTES)
         except BlockingIOError:
@@ -81,11 +105,11 @@ class Connection:
                 self._decoder.feed(data)
             except MessageError as fault:
                 self.cut_off(messages.error(fault.code, str(fault)))
-            self._pump()
         return True
 
-    def _pump(self) -> None:
-        """Take the requests that have come in, as long as their answers are read."""
+    def _pump(self, is_over: Callable[[], bool]) -> bool:
+        """Take the requests that have come in, as long as their answers are read. Were there any?"""
+        has_taken = False
         while not self.is_closing and not self.is_ended and self.queued_bytes <= QUEUE_PAUSE_BYTES:
             try:
                 frame = self._decoder.take()
@@ -96,10 +120,15 @@ class Connection:
                 self.cut_off(messages.error(fault.code, str(fault)))
                 break
             self._accept(id_, method, params)
+            has_taken = True
+            if is_over():
+                self._has_rest = not self.is_closing and not self.is_ended
+                break
         if self.is_closing:
             self.watch.reading(bool(self.peer.port))  # a port is read, and ignored, until its other side is closed
         elif not self.is_ended:
-            self.watch.reading(self.queued_bytes <= QUEUE_PAUSE_BYTES)
+            self.watch.reading(not self._has_rest and self.queued_bytes <= QUEUE_PAUSE_BYTES)
+        return has_taken
 
     def _accept(self, id_: int, method: str, params: dict[str, Any]) -> None:
         if method == "hello":
@@ -198,8 +227,9 @@ class Connection:
         self._write()
         if self.is_closing and not self._queue:
             self._closed()
-        elif not self.is_ended:
-            self._pump()
+        elif not self.is_ended and self.queued_bytes <= QUEUE_PAUSE_BYTES:
+            self._has_rest = True
+            self.come(self)
 
     def _write(self) -> None:
         while self._queue:

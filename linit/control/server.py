@@ -11,7 +11,6 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 from linit.control import frames, messages, records
@@ -21,11 +20,11 @@ from linit.control.calls import Call, serve
 from linit.control.connection import Connection
 from linit.control.listener import opened
 from linit.control.methods import HANDLERS
+from linit.control.rota import Rota
 from linit.control.supervised import Loop, Supervised
 from linit.control.watch import PortWatch, SocketWatch
 from linit.engine.effects import BootFinished, Effect, Told, Transition
 from linit.model.paths import Paths
-from linit.runtime.turn import Turn
 
 CLIENTS_MAX: Final = 128
 CLIENTS_RESERVED: Final = 8  # more, for those who may write: an operator gets in whatever others do
@@ -44,7 +43,7 @@ class ControlServer:
         self.paths = paths
         self.mode = mode
         self._listener: socket.socket | None = None
-        self._turn = Turn(loop)
+        self._rota = Rota(loop)
         self._clients: dict[Connection, Callable[[], None]] = {}  # each with what closes its descriptor
         # Held for the moment when no descriptor is left: given up, it lets one client in, who is turned away. Without
         # that the listening socket would stay readable and the loop would spin.
@@ -149,9 +148,8 @@ class ControlServer:
     def _add(self, fd: int, peer: Peer, close: Callable[[], None]) -> Connection:
         connection = Connection(fd, peer, self._take, self._drop)
         kind = PortWatch if peer.port else SocketWatch
-        # Of a port only the edge is told.
-        on_readable = connection.on_readable if peer.port else partial(self._read, connection)
-        connection.watch = kind(self.loop, fd, on_readable, connection.on_writable)
+        connection.watch = kind(self.loop, fd, connection.on_readable, connection.on_writable)
+        connection.come = self._rota.come
         self._clients[connection] = close
         connection.watch.reading(True)
         return connection
@@ -162,14 +160,11 @@ class ControlServer:
             connection.is_ended = True
             connection.session += 1
             connection.let_go()
+            self._rota.leave(connection)
             connection.watch.close()
             close()
 
     # -- what they ask
-
-    def _read(self, connection: Connection) -> bool:
-        """Many clients do not keep services from being started: what is too much for one turn waits for the next."""
-        return not self._turn.is_over() and connection.on_readable()
 
     def _take(self, connection: Connection, id_: int, method: str, params: dict[str, Any]) -> None:
         serve(Call(self, connection, id_), HANDLERS, method, params)

@@ -16,7 +16,8 @@ import pytest
 from linit import VERSION
 from linit.control import frames, messages
 from linit.control.authorisation import Peer
-from linit.control.connection import IN_FLIGHT_MAX, QUEUE_MAX_BYTES, QUEUE_PAUSE_BYTES
+from linit.control.connection import IN_FLIGHT_MAX, QUEUE_MAX_BYTES, QUEUE_PAUSE_BYTES, READ_BYTES, Connection
+from linit.control.rota import REQUESTS_AT_ONCE
 from linit.control.server import CLIENTS_MAX, CLIENTS_PER_USER_MAX, CLIENTS_RESERVED, ControlServer
 from linit.engine.events import Ready, Verb
 from linit.model.paths import Paths
@@ -421,3 +422,66 @@ def test_many_clients_are_answered_some_in_each_turn_of_the_loop() -> None:
             here.loop.step(1.0)
             counts.append(len(answered))
         assert counts == [2, 4, 5]
+
+
+def test_who_sends_many_requests_at_once_waits_for_who_sends_one() -> None:
+    """A few of each client, one client after the other, however many requests one read brings."""
+    with world(service("many"), service("one")) as here:
+        asked = list[str]()
+
+        def ask(*arguments: Any, **_options: Any) -> None:
+            asked.extend(arguments[1])
+
+        here.supervisor.request = ask  # type: ignore[method-assign]
+        many, one = here.client(), here.client()
+        data = b"".join(frames.request(number, "start", {"names": ["many"]}) for number in range(10, 110))
+        assert len(data) < READ_BYTES
+        many.send(data)
+        while not asked:
+            here.loop.step(1.0)
+        assert len(asked) == REQUESTS_AT_ONCE
+        one.ask("start", names=["one"])
+        here.loop.run_until(lambda: len(asked) == 101)
+        assert [number for number, by in enumerate(asked) if by == "one"] == [3 * REQUESTS_AT_ONCE]
+        many.socket.close()
+        here.loop.run_until(lambda: len(here.server._clients) == 1)
+
+
+def test_what_others_do_in_a_turn_is_not_counted_against_clients() -> None:
+    """Reaping between two of them takes as long as a turn: the second is heard all the same, every time."""
+    with world(service("net")) as here:
+        first, second = here.client(), here.client()
+        come = here.server._rota.come
+
+        def late(connection: Connection) -> None:
+            here.loop.now_s += TURN_S
+            come(connection)
+
+        for one in here.server._clients:
+            one.come = late
+        for talker in (first, second):
+            talker.ask("runlevel")
+        here.loop.step(1.0)
+        for talker in (first, second):
+            talker.socket.setblocking(False)
+            assert talker.socket.recv(1)
+
+
+def test_of_clients_that_all_ask_again_at_once_each_is_heard_about_as_often() -> None:
+    """As many as are too many for one turn: who had to wait goes first in the next."""
+    names = [f"service-{number}" for number in range(7)]
+    with world(*map(service, names)) as here:
+        clients = {name: here.client() for name in names}
+        asked = list[str]()
+
+        def ask(*arguments: Any, **_options: Any) -> None:
+            asked.extend(arguments[1])
+            clients[asked[-1]].ask("start", names=list(arguments[1]))
+            here.loop.now_s += TURN_S / 2
+
+        here.supervisor.request = ask  # type: ignore[method-assign]
+        for name, client in clients.items():
+            client.ask("start", names=[name])
+        while len(asked) < 70:
+            here.loop.step(1.0)
+        assert all(abs(asked.count(name) - 10) <= 2 for name in names)
