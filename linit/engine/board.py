@@ -8,19 +8,18 @@ play") is judged by what everybody is about to do.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from linit.engine.edges import CHANGES, NOTHING, VITAL, Change, holds, share, supply, waits
+from linit.engine.edges import CHANGES, NOTHING, RUNNING, VITAL, Difference, holds, share, supply, waits
 from linit.engine.effects import Effect, Transition
 from linit.engine.links import Links
 from linit.engine.transitions import MOVES, Step
-from linit.engine.unit import Neighbours, StopPhase, Unit
+from linit.engine.unit import HELD, NO_STOP, Neighbours, Unit
 from linit.model.reason import Reason
 from linit.model.service import CONFLICTS, PROVIDED_BY, VIRTUAL, Dependency, EdgeKind, Service
-from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, UnitState
+from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, TO_BE_UP, UP, WAITING, UnitState
 
-TO_BE_UP: Final = Desired.UP  # named once: looked up with every event
 EXPLAINED: Final = frozenset({DOWN, STOPPING, FAILED})  # states whose reason says what was lost
 
 
@@ -40,7 +39,8 @@ class Board:
         self.counts = dict.fromkeys(UnitState, 0)  # units by state; virtual names do not count
         self.is_ending = False  # a shutdown is under way
         self.idlers: dict[str, None] = {}  # units that let the rest of the boot go first
-        self.held = 0  # stopping units that wait for their dependents
+        self.held = 0  # stopping units that wait for their dependents; virtual names do not count
+        self.holding = 0  # the same with virtual names
         self.mixed: set[str] = set()  # units whose definition may be older than the plan
         self.rewired = False  # edges of many units have changed since loops were last looked for
         self.leaving: dict[str, None] = {}  # units that rest and may have no definition any more
@@ -58,7 +58,6 @@ class Board:
         self.counts = dict.fromkeys(UnitState, 0)
         for unit in counted:
             self.counts[unit.state] += 1
-        self.held = sum(unit.stop_phase is StopPhase.HELD for unit in counted)
         self.rewired = True
         for unit in self.units.values():
             unit.owners = None
@@ -217,7 +216,10 @@ class Board:
             counts[before] -= 1
             counts[after] += 1
         unit.state = after
-        self._spread(unit, change)
+        if change.owners:
+            self._tell_owners(unit, change.owners)
+        if self.holding and change.others:
+            self._tell_held(unit, change.others)
 
     def _tell_of_rest(self, unit: Unit, before: UnitState, after: UnitState) -> None:
         """Those that need it may be down, or failed, because of it: they say so."""
@@ -255,14 +257,28 @@ class Board:
         moving = counts[WAITING] or counts[STARTING] or counts[STOPPING] or counts[BACKOFF]
         return bool(counts[UP] or moving)
 
-    def hold(self, unit: Unit) -> None:
-        """A stop begins, with waiting for dependents."""
-        unit.stop_phase = StopPhase.HELD
+    def hold(self, unit: Unit) -> bool:
+        """A stop begins: does it wait for dependents? While it does they are counted."""
+        holders = 0
+        for kind, dependents in self._owners(unit) if unit.owners is None else unit.owners:
+            goals = [each.goal for each in dependents if each.state in RUNNING]  # what `holds` says of each, at once
+            if kind.is_hard:
+                holders += len(goals)
+            elif kind is not CONFLICTS:
+                holders += goals.count(False)
+        if not holders and not self.goals:
+            return False
+        unit.stop_phase = HELD
+        unit.holders = holders
+        self.holding += 1
         self.held += unit.service.kind is not VIRTUAL
+        return True
 
     def release(self, unit: Unit) -> None:
         """That wait is over."""
-        unit.stop_phase = StopPhase.NONE
+        unit.stop_phase = NO_STOP
+        unit.holders = 0
+        self.holding -= 1
         self.held -= unit.service.kind is not VIRTUAL
 
     def judge(self) -> None:
@@ -278,7 +294,7 @@ class Board:
             hope, goal = aim(unit)
             if goal is unit.goal and hope is unit.hope:
                 self.act(unit)
-            elif not is_rest and hope >= unit.hope and goal >= unit.goal:
+            elif not is_rest and (goals or rising) and hope >= unit.hope and goal >= unit.goal:
                 rising.append(unit)
             else:
                 if not unit.listed:
@@ -292,43 +308,42 @@ class Board:
         """Change a unit's view, and by it its neighbours' counts."""
         change = CHANGES[unit.state, unit.goal, unit.hope, state, goal, hope]
         unit.state, unit.goal, unit.hope = state, goal, hope
-        self._spread(unit, change)
+        if change.owners:
+            self._tell_owners(unit, change.owners)
+        if self.holding and change.others:
+            self._tell_held(unit, change.others)
 
-    def _spread(self, unit: Unit, change: Change) -> None:
-        """Its neighbours' counts follow its view."""
-        owed = change.owners
-        if owed:
-            for kind, dependents in self._owners(unit) if unit.owners is None else unit.owners:
-                if kind not in owed:
-                    continue
-                blocked, doomed, waiting = owed[kind]
-                if kind is PROVIDED_BY:
-                    for virtual in dependents:
-                        self._tell_virtual(virtual, blocked, doomed, waiting)
-                elif blocked or doomed:
-                    self._tell_vital(dependents, blocked, doomed, waiting)
-                elif waiting > 0:
-                    for dependent in dependents:
-                        dependent.unmet += waiting
-                else:
-                    for dependent in dependents:
-                        dependent.unmet += waiting
-                        if not dependent.unmet and dependent.state is not UP:
-                            self.act(dependent)
-        held_by = change.others
-        if held_by:
-            for kind, others in self._others(unit) if unit.others is None else unit.others:
-                if kind not in held_by:
-                    continue
-                held = held_by[kind]
-                if held > 0:
-                    for on in others:
-                        on.holders += held
-                else:
-                    for on in others:
-                        on.holders += held
-                        if not on.holders and on.state is STOPPING:
-                            self.act(on)
+    def _tell_owners(self, unit: Unit, owed: Mapping[EdgeKind, Difference]) -> None:
+        """The counts of those that depend on it follow its view."""
+        for kind, dependents in self._owners(unit) if unit.owners is None else unit.owners:
+            if kind not in owed:
+                continue
+            blocked, doomed, waiting = owed[kind]
+            if kind is PROVIDED_BY:
+                for virtual in dependents:
+                    self._tell_virtual(virtual, blocked, doomed, waiting)
+            elif blocked or doomed:
+                self._tell_vital(dependents, blocked, doomed, waiting)
+            elif waiting > 0:
+                for dependent in dependents:
+                    dependent.unmet += waiting
+            else:
+                for dependent in dependents:
+                    dependent.unmet += waiting
+                    if not dependent.unmet and dependent.state is not UP:
+                        self.act(dependent)
+
+    def _tell_held(self, unit: Unit, held_by: Mapping[EdgeKind, int]) -> None:
+        """The same for those that it depends on, as far as their stop waits for dependents."""
+        for kind, others in self._others(unit) if unit.others is None else unit.others:
+            held = held_by.get(kind)
+            if held is None:
+                continue
+            for on in others:
+                if on.stop_phase is HELD:
+                    on.holders += held
+                    if not on.holders:
+                        self.act(on)
 
     def _tell_vital(self, dependents: Iterable[Unit], blocked: int, doomed: int, waiting: int) -> None:
         """Those of one kind that cannot be up without the unit."""
@@ -383,12 +398,15 @@ class Board:
             unit.ready += sign * ready
         if on is None:
             return
-        on.holders += sign * holds(edge.kind, unit.view)
+        if on.stop_phase is HELD:
+            on.holders += sign * holds(edge.kind, unit.view)
         if edge.kind is CONFLICTS:
             on.unmet += sign * waits(edge.kind, unit.view)
         self.look(on)
 
     def _recount(self) -> None:
+        holding = [unit for unit in self.units.values() if unit.stop_phase is HELD]
+        self.holding, self.held = len(holding), sum(unit.service.kind is not VIRTUAL for unit in holding)
         for unit in self.units.values():
             unit.blockers = unit.doomed = unit.unmet = unit.holders = unit.alive = unit.hopeful = unit.ready = 0
         for unit in self.units.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from linit.engine.board import TO_BE_UP, Board
+from linit.engine.board import Board
 from linit.engine.events import Verb
 from linit.engine.links import Edge
 from linit.engine.requests import Ledger
@@ -17,7 +17,7 @@ from linit.engine.unit import Unit
 from linit.engine.wishes import closure, conflict_losers, pulled_in
 from linit.model.reason import Cause, Reason
 from linit.model.service import EdgeKind
-from linit.model.state import UP, Desired
+from linit.model.state import TO_BE_DOWN, TO_BE_UP, UP, Desired
 
 BY_OTHERS: Final = (Cause.PULLED_IN, Cause.RUNLEVEL)
 
@@ -42,23 +42,23 @@ class Desires:
                 if unit.state is not UP:
                     board.act(unit)
                 continue  # it is wanted already
-            fresh = name in names or unit.desired is Desired.DOWN or unit.given_up is not None
+            fresh = name in names or unit.desired is TO_BE_DOWN or unit.given_up is not None
             if fresh:
                 unit.given_up, unit.finished = None, False
                 if unit.state.is_at_rest_down:
                     unit.budget, unit.restarts = Budget(), 0
             is_past = fresh and unit.wish.cause is Cause.ACTIVATED  # what a trigger saw then is not why it starts now
-            if unit.desired is Desired.DOWN or name in names or is_past:
+            if unit.desired is TO_BE_DOWN or name in names or is_past:
                 why = pulled_in(by, board.units, wish) if by is not None else wish
-                self.wish(unit, Desired.UP, why, verb)
+                self.wish(unit, TO_BE_UP, why, verb)
             if name in losers:
                 unit.given_up = losers[name]
             board.look(unit)
         for name in [each for each in contested if each not in losers]:
             for foe, edge in board.links.foes(name):
-                if foe in board.units and foe not in wanted and board.units[foe].desired is Desired.UP:
+                if foe in board.units and foe not in wanted and board.units[foe].desired is TO_BE_UP:
                     conflict = Reason(Cause.CONFLICT, board.now_s, of=name, by=wish.by, place=str(edge.place))
-                    self.wish(board.units[foe], Desired.DOWN, conflict, Verb.STOP)
+                    self.wish(board.units[foe], TO_BE_DOWN, conflict, Verb.STOP)
         return wanted
 
     def adopt(self, wanted: Mapping[str, Edge | None], wish: Reason) -> None:
@@ -74,14 +74,14 @@ class Desires:
             unit.wish = why
 
     def _is_desired(self, name: str) -> bool:
-        return name in self.board.units and self.board.units[name].desired is Desired.UP
+        return name in self.board.units and self.board.units[name].desired is TO_BE_UP
 
     def wish(self, unit: Unit, desired: Desired, why: Reason, verb: Verb | None = None) -> None:
         """A wish for one unit. `verb`: what somebody asked for, None when it follows from something else."""
-        if desired is Desired.DOWN:
+        if desired is TO_BE_DOWN:
             unit.restarting = unit.bouncing = None
         if verb is not None:
-            self.board.emit(*self.ledger.supersede(unit.name, verb, why.by or why.of or "linit"))
+            self.board.effects.extend(self.ledger.supersede(unit.name, verb, why.by or why.of or "linit"))
         unit.desired, unit.wish = desired, why
         self.board.note(unit.name)
         self.board.look(unit)
@@ -89,8 +89,8 @@ class Desires:
     def all_down(self, why: Reason) -> None:
         """Nothing is desired any more."""
         for unit in self.board.units.values():
-            if unit.desired is Desired.UP:
-                self.wish(unit, Desired.DOWN, why)
+            if unit.desired is TO_BE_UP:
+                self.wish(unit, TO_BE_DOWN, why)
 
     def with_providers(self, names: Iterable[str]) -> Iterator[str]:
         """A virtual name stands for all its providers, when they are to stop."""

@@ -23,18 +23,28 @@ from linit.engine.locks import Claim, Locks
 from linit.engine.obstacles import broken_reason
 from linit.engine.renewal import Renewal
 from linit.engine.requests import Ledger, Pending, answer, refusal
-from linit.engine.transitions import IGNORED, Step
+from linit.engine.transitions import GAVE_UP, IGNORED
 from linit.engine.unit import Unit
 from linit.engine.wait_loops import WaitGraph
 from linit.engine.wedges import Wedges
 from linit.engine.wishes import is_of_use, unneeded_after
 from linit.model.reason import Cause, Reason
 from linit.model.service import Plan
-from linit.model.state import UP, Desired, Finish, Outcome, Role, UnitState
+from linit.model.state import (
+    FAILED,
+    RELOAD,
+    STARTING,
+    TO_BE_DOWN,
+    TO_BE_UP,
+    UP,
+    Finish,
+    Outcome,
+    UnitState,
+)
 
 SHUTDOWN_RUNLEVEL: Final = "shutdown"
 ENDS: Final = (events.Exited, events.SpawnFailed)
-STEADY: Final = (UnitState.STARTING, UnitState.UP)  # nothing follows for who stays in such a state
+STEADY: Final = (STARTING, UP)  # nothing follows for who stays in such a state
 
 
 class Engine:
@@ -159,17 +169,17 @@ class Engine:
 
     def _on_exited(self, unit: Unit, event: events.Exited) -> None:
         self._lifecycle.on_exited(unit, event)
-        if event.role is Role.RELOAD:
+        if event.role is RELOAD:
             self._asking.on_reload_ended(unit, event)
 
     def _on_spawn_failed(self, unit: Unit, event: events.SpawnFailed) -> None:
         self._lifecycle.on_spawn_failed(unit, event)
-        if event.role is Role.RELOAD:
+        if event.role is RELOAD:
             self._asking.on_reload_ended(unit, event)
 
     def _on_timer(self, unit: Unit, event: events.TimerFired) -> None:
         self._lifecycle.on_timer(unit, event)
-        if event.kind is events.TimerKind.RELOAD:
+        if event.kind is events.RELOAD_TIMER:
             self._asking.on_reload_over(unit, "it has not said that it is ready again")
 
     def _on_late(self, unit: Unit, event: Any) -> None:
@@ -178,19 +188,19 @@ class Engine:
             unit.running.discard(event.role)
             unit.pids.pop(event.role, None)
             unit.left = unit.left or (isinstance(event, events.Exited) and event.left)
-            if event.role is Role.RELOAD:
+            if event.role is RELOAD:
                 self._asking.on_reload_ended(unit, event)
         elif isinstance(event, events.Emptied):
             unit.left = False
-        elif isinstance(event, events.TimerFired) and event.kind is events.TimerKind.RELOAD:
+        elif isinstance(event, events.TimerFired) and event.kind is events.RELOAD_TIMER:
             self._asking.on_reload_over(unit, "it has not said that it is ready again")
 
     # -- what follows --------------------------------------------------------------------------------------------
 
     def _move(self) -> None:
         """Let every unit act that has something to do."""
-        board, advance = self._board, self._lifecycle.advance
-        acts, ways = board.acts, self._lifecycle.ways
+        board, lifecycle = self._board, self._lifecycle
+        acts, ways = board.acts, lifecycle.ways
         while True:
             if board.goals:
                 board.judge()  # all of them, before anything acts
@@ -201,7 +211,7 @@ class Engine:
             if unit.next_service is None:
                 ways[unit.state](unit)
             else:
-                advance(unit)
+                lifecycle.advance(unit)
 
     def _settle(self) -> None:
         self._move()
@@ -241,7 +251,7 @@ class Engine:
         for name in ledger.concerned_by(board.changed):
             unit = board.units.get(name)
             if unit is not None:
-                board.emit(*ledger.settle(name, unit))
+                board.effects.extend(ledger.settle(name, unit))
                 if unit.state is not UP and name in ledger.reloading:
                     self._asking.on_reload_over(unit, f"it is {unit.state.value}")
         board.changed.clear()
@@ -258,7 +268,7 @@ class Engine:
         for unit in spent:
             for other in unneeded_after(unit.name, units, board.links):
                 reason = Reason(Cause.UNNEEDED, board.now_s, of=unit.name)
-                self._desires.wish(units[other], Desired.DOWN, reason)
+                self._desires.wish(units[other], TO_BE_DOWN, reason)
                 freed = True
         return freed
 
@@ -327,19 +337,17 @@ class Engine:
         for unit in tuple(self._board.units.values()):
             unit.changed_at_s = self._board.now_s
             if unit.service.broken:
-                self._board.move(unit, Step.GAVE_UP, broken_reason(unit.service, self._board.now_s))
+                self._board.move(unit, GAVE_UP, broken_reason(unit.service, self._board.now_s))
 
     def _tell_runlevel_reached(self, name: str) -> None:
         runlevel = self._board.units.get(name)  # None: a reload has removed it
-        if runlevel is not None and (
-            runlevel.state.is_moving or (runlevel.goal and runlevel.state is not UnitState.UP)
-        ):
+        if runlevel is not None and (runlevel.state.is_moving or (runlevel.goal and runlevel.state is not UP)):
             return
         failed = tuple(
             sorted(
                 unit.name
                 for unit in self._board.units.values()
-                if unit.state is UnitState.FAILED and (unit.desired is Desired.UP or unit.service.broken)
+                if unit.state is FAILED and (unit.desired is TO_BE_UP or unit.service.broken)
             )
         )
         self._board.emit(BootFinished(name, self._board.now_s, failed))
@@ -368,8 +376,8 @@ class Engine:
         """Everything down; then the hooks of runlevel `shutdown`; then these down; then the end."""
         board = self._board
         hooks = board.units.get(SHUTDOWN_RUNLEVEL)
-        if self._course.hooks_run and hooks is not None and hooks.desired is Desired.UP:
-            if hooks.state is UnitState.UP or hooks.state.is_at_rest_down:
+        if self._course.hooks_run and hooks is not None and hooks.desired is TO_BE_UP:
+            if hooks.state is UP or hooks.state.is_at_rest_down:
                 self._desires.all_down(Reason(Cause.SHUTDOWN, board.now_s, by=self._course.ended_by))
                 self._settle()
             return

@@ -119,6 +119,8 @@ class Triggered:
 class TimerKind(enum.Enum):
     """What a timer of a unit is for. A unit has at most one timer of each kind."""
 
+    __hash__ = object.__hash__  # members are singletons: no need to hash a name, which is slow
+
     START = "start"  # the start takes too long
     STOP = "stop"  # the next stop step is due
     RESPAWN = "respawn"  # the backoff delay is over
@@ -126,6 +128,11 @@ class TimerKind(enum.Enum):
     RELOAD = "reload"  # the reload command takes too long
     STEP = "step"  # a pre or post command that has a time of its own takes too long
     IDLE = "idle"  # it has let the rest of the boot go first for long enough
+
+
+# Named once, as the states are: linit.model.state.
+START_TIMER, STOP_TIMER, RESPAWN_TIMER = TimerKind.START, TimerKind.STOP, TimerKind.RESPAWN
+HEALTHY_TIMER, RELOAD_TIMER = TimerKind.HEALTHY, TimerKind.RELOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,8 @@ class TimerFired:
 
 class Verb(enum.Enum):
     """What can be asked for."""
+
+    __hash__ = object.__hash__  # as above
 
     START = "start"
     STOP = "stop"

@@ -13,51 +13,41 @@ from linit.engine import events
 from linit.engine.board import Board
 from linit.engine.course import Course
 from linit.engine.edges import RUNNING, waits
-from linit.engine.effects import (
-    ArmTimer,
-    Disarm,
-    DisarmTimer,
-    Signal,
-    To,
-)
-from linit.engine.events import TimerKind
+from linit.engine.effects import ArmTimer, Disarm, DisarmTimer, Signal, To
+from linit.engine.events import HEALTHY_TIMER, RELOAD_TIMER, RESPAWN_TIMER, START_TIMER, STOP_TIMER, TimerKind
 from linit.engine.learning import give_way, learn, learned
 from linit.engine.obstacles import broken_reason, is_failure, remains_reason, why_not
-from linit.engine.orders import (
-    arm,
-    await_health,
-    disarm,
-    leave,
-    limit_of,
-    spawn,
-    tell,
-    watch_health,
-)
+from linit.engine.orders import arm, await_health, disarm, leave, limit_of, spawn, tell, watch_health
 from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
 from linit.engine.starting import Starting, step_of
 from linit.engine.stopping import Stopping
-from linit.engine.transitions import Step
-from linit.engine.unit import StopPhase, Unit
+from linit.engine.transitions import ENDED, GAVE_UP, RETRY, UNWANTED, WANTED, Step
+from linit.engine.unit import HELD, NO_STOP, Unit
 from linit.engine.wishes import choose_provider, part_foes
-from linit.model.reason import Cause, Reason, exit_words
+from linit.model.reason import EXITED, STOP_TIMEOUT, Cause, Reason, exit_words
 from linit.model.service import TRIGGERS, VIRTUAL, Kind
-from linit.model.state import BACKOFF, DOWN, FAILED, STARTING, STOPPING, UP, WAITING, Desired, Role, UnitState
+from linit.model.state import (
+    BACKOFF,
+    DOWN,
+    FAILED,
+    MAIN,
+    RELOAD,
+    STARTING,
+    STOPPING,
+    TO_BE_DOWN,
+    TO_BE_UP,
+    UP,
+    WAITING,
+    Role,
+    UnitState,
+)
 
 RELOAD_TIMEOUT_S: Final = 60.0
 EXTENSION_MAX_S: Final = 3600.0  # at a time
 STEPS: Final = frozenset({Role.PRE, Role.POST})
 LOST: Final = frozenset({Cause.DEPENDENCY_DOWN, Cause.DEPENDENCY_FAILED})
 # Why something is down although desired, or is desired at all: no reason any more once it is not desired.
-OF_DESIRED: Final = frozenset(
-    {
-        Cause.REQUESTED,
-        Cause.RUNLEVEL,
-        Cause.PULLED_IN,
-        Cause.ACTIVATED,
-        Cause.RESTARTED,
-        *LOST,
-    }
-)
+OF_DESIRED: Final = LOST | {Cause.REQUESTED, Cause.RUNLEVEL, Cause.PULLED_IN, Cause.ACTIVATED, Cause.RESTARTED}
 
 
 class Lifecycle:
@@ -76,6 +66,14 @@ class Lifecycle:
             STOPPING: self._advance_stopping,
             BACKOFF: self._advance_backoff,
         }
+        self._due: Final[Mapping[tuple[TimerKind, UnitState], Callable[[Unit], None]]] = {
+            (START_TIMER, STARTING): self._start_took_too_long,
+            (TimerKind.STEP, STARTING): self._step_took_too_long,
+            (STOP_TIMER, STOPPING): self.stopping.took_too_long,
+            (RESPAWN_TIMER, BACKOFF): self._respawn,
+            (HEALTHY_TIMER, UP): self._forget_respawns,
+            (TimerKind.IDLE, WAITING): self.starting.has_idled,
+        }
 
     # -- towards the goal ----------------------------------------------------------------------------------------
 
@@ -90,7 +88,7 @@ class Lifecycle:
         if not unit.goal:
             self._leave_backoff(unit)
         elif unit.service.kind is VIRTUAL and unit.ready:
-            self.board.move(unit, Step.WANTED, Reason(Cause.STARTING, self.board.now_s, text="provided again"))
+            self.board.move(unit, WANTED, Reason(Cause.STARTING, self.board.now_s, text="provided again"))
         elif unit.service.kind is not VIRTUAL and unit.reason.cause is Cause.WAITS_FOR:
             self._want(unit)  # a new plan made a service of what was a name that lacked a provider
 
@@ -119,11 +117,11 @@ class Lifecycle:
             self._want(unit)
         elif unit.state is FAILED and (unit.running or unit.left):
             return  # it could not be killed: that remains its reason until its processes are gone
-        elif unit.service.broken or (unit.desired is Desired.UP and not unit.finished):
+        elif unit.service.broken or (unit.desired is TO_BE_UP and not unit.finished):
             self._explain_rest(unit)
         elif unit.state is FAILED:
-            self.board.move(unit, Step.UNWANTED, unit.wish)
-        elif unit.desired is Desired.DOWN and unit.reason.cause in OF_DESIRED:
+            self.board.move(unit, UNWANTED, unit.wish)
+        elif unit.desired is TO_BE_DOWN and unit.reason.cause in OF_DESIRED:
             self._explain_unwanted(unit)
 
     def _explain_rest(self, unit: Unit) -> None:
@@ -132,9 +130,9 @@ class Lifecycle:
         reason = broken_reason(unit.service, board.now_s) if unit.service.broken else why_not(board, unit)
         has_failed = is_failure(unit, reason)
         if has_failed and unit.state is DOWN:
-            board.move(unit, Step.GAVE_UP, reason)
+            board.move(unit, GAVE_UP, reason)
         elif not has_failed and unit.state is FAILED:
-            board.move(unit, Step.UNWANTED, reason)
+            board.move(unit, UNWANTED, reason)
         elif unit.reason.cause is not reason.cause or unit.reason.of != reason.of:
             unit.reason = reason
 
@@ -146,19 +144,20 @@ class Lifecycle:
             unit.reason = reason
 
     def _want(self, unit: Unit) -> None:
-        waits_for = self._first_unmet(unit)
+        if not unit.unmet and unit.next_service is None and not self.starting.is_put_off(unit):
+            self.starting.begin(unit)
+            return
+        waits_for = self._first_unmet(unit) if unit.unmet else ""
         cause = Reason(Cause.WAITS_FOR, self.board.now_s, of=waits_for) if waits_for else unit.wish
-        self.board.step(unit, Step.WANTED, cause)
+        self.board.step(unit, WANTED, cause)
         if self.board.defers(unit):
             return
-        if unit.next_service is None:
-            self._advance_waiting(unit)  # at once: to its neighbours one that waits looks like one that is down
-        else:
+        if unit.next_service is not None:
             self.board.act(unit)
+        elif not unit.unmet:
+            self._advance_waiting(unit)  # put off by what is no dependency
 
     def _first_unmet(self, unit: Unit) -> str:
-        if not unit.unmet:
-            return ""
         for edge in self.board.links.dependencies(unit.name):
             on = self.board.units.get(edge.on)
             if on is not None and waits(edge.kind, on.view):
@@ -169,8 +168,8 @@ class Lifecycle:
         if not unit.goal:
             self.starting.stop_idling(unit)
             reason = why_not(self.board, unit)
-            has_failed = unit.desired is Desired.UP and is_failure(unit, reason)
-            self.board.move(unit, Step.GAVE_UP if has_failed else Step.UNWANTED, reason)
+            has_failed = unit.desired is TO_BE_UP and is_failure(unit, reason)
+            self.board.move(unit, GAVE_UP if has_failed else UNWANTED, reason)
         elif not unit.unmet and (unit.service.kind is not VIRTUAL or unit.ready):
             self.starting.go(unit)
 
@@ -178,7 +177,7 @@ class Lifecycle:
         if not unit.goal:
             self.stopping.begin(unit, why_not(self.board, unit))
         elif unit.service.kind is VIRTUAL and not unit.ready:
-            self.board.move(unit, Step.RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
+            self.board.move(unit, RETRY, Reason(Cause.WAITS_FOR, self.board.now_s, of="a provider"))
         elif unit.bouncing:
             self.stopping.begin(unit, unit.bouncing)
 
@@ -187,7 +186,7 @@ class Lifecycle:
             on = self.board.units.get(unit.reason.of)
             if on is not None and on.goal:  # it came back in the same event; something else stands against the unit
                 unit.reason = why_not(self.board, unit)
-        if unit.stop_phase is not StopPhase.HELD:
+        if unit.stop_phase is not HELD:
             return
         if self._may_stay(unit):
             self.board.release(unit)
@@ -207,17 +206,16 @@ class Lifecycle:
         return unit.goal and not unit.bouncing and is_whole and not unit.unmet and is_provided
 
     def _leave_backoff(self, unit: Unit) -> None:
-        self.board.emit(DisarmTimer(unit.name, TimerKind.RESPAWN))
+        self.board.emit(DisarmTimer(unit.name, RESPAWN_TIMER))
         unit.deadline_s = None
         reason = why_not(self.board, unit)
-        has_failed = unit.desired is Desired.UP and is_failure(unit, reason)
-        self.board.move(unit, Step.GAVE_UP if has_failed else Step.UNWANTED, reason)
+        has_failed = unit.desired is TO_BE_UP and is_failure(unit, reason)
+        self.board.move(unit, GAVE_UP if has_failed else UNWANTED, reason)
 
     def respawn_now(self, unit: Unit) -> None:
         """Somebody does not want to wait for the end of its backoff."""
-        self.board.emit(DisarmTimer(unit.name, TimerKind.RESPAWN))
-        unit.deadline_s = None
-        self._want(unit)
+        self.board.emit(DisarmTimer(unit.name, RESPAWN_TIMER))
+        self._respawn(unit)
 
     # -- what processes do ---------------------------------------------------------------------------------------
 
@@ -242,17 +240,17 @@ class Lifecycle:
         unit.running.discard(event.role)
         unit.pids.pop(event.role, None)
         unit.left = event.left
-        if event.role is Role.MAIN:
+        if event.role is MAIN:
             unit.last_exit, unit.last_exit_note = event.status, event.note
             if unit.state is STOPPING:
                 self.stopping.on_main_end(unit)  # as it should, whatever its status
                 return
         note, succeeded = event.note, is_success(unit.service, event.status)
-        if event.role is not Role.MAIN:
+        if event.role is not MAIN:
             succeeded = event.status == 0  # `success` is said of the service
         if event.role in STEPS:
             note = f"its {event.role.value} command {note or exit_words(event.status)}"
-        reason = Reason(Cause.EXITED, self.board.now_s, status=event.status, note=note)
+        reason = Reason(EXITED, self.board.now_s, status=event.status, note=note)
         self._on_end(unit, event.role, reason, succeeded)
 
     def on_emptied(self, unit: Unit, _event: events.Emptied) -> None:
@@ -262,13 +260,13 @@ class Lifecycle:
             self.stopping.end_if_empty(unit)
 
     def _on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
-        if role is Role.RELOAD:
-            self.board.emit(DisarmTimer(unit.name, TimerKind.RELOAD))
+        if role is RELOAD:
+            self.board.emit(DisarmTimer(unit.name, RELOAD_TIMER))
             if unit.state is STOPPING:
                 self.stopping.end_if_empty(unit)
         elif unit.state is STARTING:
             self.starting.on_end(unit, role, reason, succeeded)
-        elif unit.state is UP and role is Role.MAIN and (unit.service.kind.is_daemon or unit.service.kind.is_trigger):
+        elif unit.state is UP and role is MAIN and (unit.service.kind.is_daemon or unit.service.kind.is_trigger):
             self._end(unit, judge(unit.service, reason, succeeded, unit.budget, self.board.now_s), reason)
         elif unit.state is STOPPING:
             self.stopping.on_end(unit, role, reason, succeeded)
@@ -286,7 +284,7 @@ class Lifecycle:
         if unit.deadline_s is None or self.board.now_s + delay_s <= unit.deadline_s:
             return  # it has that time anyway
         if unit.state is STARTING:
-            arm(self.board, unit, TimerKind.START, delay_s)
+            arm(self.board, unit, START_TIMER, delay_s)
         else:
             self.stopping.extend(unit, delay_s)
 
@@ -317,8 +315,8 @@ class Lifecycle:
             unit.budget = verdict.budget
             unit.restarts += 1
             unit.deadline_s = self.board.now_s + verdict.delay_s
-            self.board.move(unit, Step.RETRY, verdict.reason)
-            self.board.emit(ArmTimer(unit.name, TimerKind.RESPAWN, verdict.delay_s))
+            self.board.move(unit, RETRY, verdict.reason)
+            self.board.emit(ArmTimer(unit.name, RESPAWN_TIMER, verdict.delay_s))
             return
         finished = verdict.next is Next.FINISH
         self._fail_over(unit)
@@ -326,12 +324,12 @@ class Lifecycle:
             self.close_triggers(unit)
         unit.given_up, unit.finished = verdict.reason, finished
         self.board.look(unit)
-        self.board.move(unit, Step.ENDED if finished else Step.GAVE_UP, verdict.reason)
+        self.board.move(unit, ENDED if finished else GAVE_UP, verdict.reason)
 
     def _on_stopped(self, unit: Unit) -> None:
         """Nothing of it is left: down as asked for, or what the verdict on a failure says."""
-        disarm(self.board, unit, TimerKind.STOP)
-        unit.stop_phase = StopPhase.NONE
+        disarm(self.board, unit, STOP_TIMER)
+        unit.stop_phase = NO_STOP
         unit.pids.clear()
         if unit.verdict is not None and unit.goal:
             self._apply_verdict(unit)
@@ -339,9 +337,9 @@ class Lifecycle:
         unit.verdict = None
         unit.budget = Budget()
         reason = why_not(self.board, unit) if not unit.goal else unit.wish
-        if unit.stop_reason is not None and unit.stop_reason.cause is Cause.STOP_TIMEOUT:
+        if unit.stop_reason is not None and unit.stop_reason.cause is STOP_TIMEOUT:
             reason = unit.stop_reason
-        self.board.step(unit, Step.ENDED, reason, self.board.now_s - unit.began_at_s)
+        self.board.step(unit, ENDED, reason, self.board.now_s - unit.began_at_s)
         if not self.board.defers(unit) and (unit.goal or _is_unsettled(unit, reason)):
             self.board.act(unit)
 
@@ -349,7 +347,7 @@ class Lifecycle:
         """What it was to serve is refused from now on: clients would wait for ever, or start it again and again."""
         for suffix in (TRIGGERS[Kind.SOCKET], TRIGGERS[Kind.WATCH]):
             trigger = self.board.units.get(unit.name + suffix)
-            if trigger is None or trigger.service.activates != unit.name or trigger.desired is Desired.DOWN:
+            if trigger is None or trigger.service.activates != unit.name or trigger.desired is TO_BE_DOWN:
                 continue
             if trigger.given_up is None:
                 trigger.given_up = Reason(Cause.ACTIVATES_FAILED, self.board.now_s, of=unit.name)
@@ -359,23 +357,23 @@ class Lifecycle:
         """Another provider takes over a virtual name whose provider gives up."""
         for name, edge in self.board.links.dependents(unit.name):
             virtual = self.board.units.get(name)
-            if virtual is None or virtual.service.kind is not VIRTUAL or virtual.desired is Desired.DOWN:
+            if virtual is None or virtual.service.kind is not VIRTUAL or virtual.desired is TO_BE_DOWN:
                 continue
             if virtual.alive > unit.goal:
                 continue
-            unit.given_up = unit.given_up or Reason(Cause.EXITED)  # so that it is not chosen again
+            unit.given_up = unit.given_up or Reason(EXITED)  # so that it is not chosen again
             chosen = choose_provider(name, self.board.units, self.board.links, {})
             other = self.board.units[chosen.on] if chosen else unit
             was_stopped = other.wish.cause is Cause.STOPPED  # by somebody who meant it
             is_fit = other.given_up is None and not other.service.broken and not self._has_live_foe(other)
             if other is not unit and is_fit and not was_stopped:
-                other.desired = Desired.UP
+                other.desired = TO_BE_UP
                 other.wish = Reason(Cause.PULLED_IN, self.board.now_s, of=name, place=str(edge.place))
                 self.board.look(other)
 
     def _has_live_foe(self, unit: Unit) -> bool:
         foes = (self.board.units.get(name) for name, _ in self.board.links.foes(unit.name))
-        return any(foe is not None and foe.desired is Desired.UP for foe in foes)
+        return any(foe is not None and foe.desired is TO_BE_UP for foe in foes)
 
     # -- reload --------------------------------------------------------------------------------------------------
 
@@ -385,16 +383,16 @@ class Lifecycle:
         if unit.state is not UP or not unit.goal:
             return f"it is {unit.state.value}, only a service that is up can reload"
         if service.reload is not None:
-            if Role.RELOAD not in unit.running:
+            if RELOAD not in unit.running:
                 limit_s = limit_of(service.reload, RELOAD_TIMEOUT_S)
                 if limit_s is not None:
-                    self.board.emit(ArmTimer(unit.name, TimerKind.RELOAD, limit_s))
-                spawn(self.board, unit, Role.RELOAD)
+                    self.board.emit(ArmTimer(unit.name, RELOAD_TIMER, limit_s))
+                spawn(self.board, unit, RELOAD)
             return ""
         if service.reload_signal:
             self.board.emit(Signal(unit.name, service.reload_signal, To.MAIN))
             if service.reload_notifies:
-                self.board.emit(ArmTimer(unit.name, TimerKind.RELOAD, RELOAD_TIMEOUT_S))
+                self.board.emit(ArmTimer(unit.name, RELOAD_TIMER, RELOAD_TIMEOUT_S))
             return ""
         return "its definition says no way to reload (key: reload)"
 
@@ -402,24 +400,19 @@ class Lifecycle:
 
     def on_timer(self, unit: Unit, event: events.TimerFired) -> None:
         """A timer is due. One whose purpose is gone is ignored."""
-        if event.kind is TimerKind.START and unit.state is STARTING:
-            self._start_took_too_long(unit)
-        elif event.kind is TimerKind.STEP and unit.state is STARTING:
-            self._step_took_too_long(unit)
-        elif event.kind is TimerKind.STOP and unit.state is STOPPING:
-            self.stopping.took_too_long(unit)
-        elif event.kind is TimerKind.RESPAWN and unit.state is BACKOFF:
-            unit.deadline_s = None
-            self._want(unit)
-        elif event.kind is TimerKind.HEALTHY and unit.state is UP:
-            if unit.budget.streak:  # a trigger counts something else
-                unit.budget = Budget()
-        elif event.kind is TimerKind.IDLE and unit.state is WAITING:
-            self.starting.stop_idling(unit)
-            if unit.goal and not unit.unmet:
-                self.starting.start_on_free_terminal(unit)
-        elif event.kind is TimerKind.RELOAD and Role.RELOAD in unit.running:
+        due = self._due.get((event.kind, unit.state))
+        if due is not None:
+            due(unit)
+        elif event.kind is RELOAD_TIMER and RELOAD in unit.running:
             self._reload_took_too_long(unit)
+
+    def _respawn(self, unit: Unit) -> None:
+        unit.deadline_s = None
+        self._want(unit)
+
+    def _forget_respawns(self, unit: Unit) -> None:
+        if unit.budget.streak:  # a trigger counts something else
+            unit.budget = Budget()
 
     def _reload_took_too_long(self, unit: Unit) -> None:
         limit_s = limit_of(unit.service.reload, RELOAD_TIMEOUT_S) if unit.service.reload else RELOAD_TIMEOUT_S
@@ -442,9 +435,9 @@ def _is_unsettled(unit: Unit, reason: Reason) -> bool:
     """May something follow for a unit that has just gone down for this reason, which is the true one?"""
     if unit.restarting or unit.bouncing or unit.next_service is not None or unit.removed or unit.service.transient:
         return True
-    return reason.cause is Cause.STOP_TIMEOUT or is_failure(unit, reason)
+    return reason.cause is STOP_TIMEOUT or is_failure(unit, reason)
 
 
 def _has_died(unit: Unit) -> bool:
     """Is this a daemon whose main process is gone, though nobody has ended it?"""
-    return unit.service.kind.is_daemon and Role.MAIN not in unit.running
+    return unit.service.kind.is_daemon and MAIN not in unit.running

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from linit.engine.board import EXPLAINED, Board
 from linit.engine.edges import SHAKEN, VITAL
 from linit.engine.unit import Unit
-from linit.model.reason import Cause, Reason
+from linit.model.reason import DEPENDENCY_DOWN, DEPENDENCY_FAILED, Cause, Reason
 from linit.model.service import BIND, VIRTUAL, Dependency, Service
-from linit.model.state import UP, Desired
+from linit.model.state import TO_BE_DOWN, UP
 
 
 def why_not(board: Board, unit: Unit) -> Reason:
     """Why this unit's goal is not up: of what stands against it rather what failed than what was stopped."""
-    if unit.removed or (unit.desired is Desired.DOWN and unit.service.kind is not VIRTUAL):
+    if unit.removed or (unit.desired is TO_BE_DOWN and unit.service.kind is not VIRTUAL):
         return unit.wish
     if unit.service.broken:
         return broken_reason(unit.service, board.now_s)
@@ -24,14 +24,14 @@ def why_not(board: Board, unit: Unit) -> Reason:
     if found is None:
         return unit.restarting or unit.wish
     cause, edge = found
-    return Reason(cause, board.now_s, of=edge.on, place=str(edge.place))
+    return Reason(cause, board.now_s, edge.on, "", "", str(edge.place))
 
 
 def is_failure(unit: Unit, reason: Reason) -> bool:
     """Is a unit that is desired failed, rather than only down, when it is so for this reason, which `why_not` gave?"""
     if unit.service.broken or (unit.given_up is not None and not unit.finished):
         return True
-    return reason.cause is Cause.DEPENDENCY_FAILED and not unit.hope
+    return reason.cause is DEPENDENCY_FAILED and not unit.hope
 
 
 def obstacle(board: Board, unit: Unit) -> tuple[Cause, Dependency] | None:
@@ -44,15 +44,15 @@ def obstacle(board: Board, unit: Unit) -> tuple[Cause, Dependency] | None:
     still_up: Dependency | None = None
     for edge, on in against(board, unit):
         if not is_hopeful and is_lost(board, edge.on):
-            return Cause.DEPENDENCY_FAILED, edge
+            return DEPENDENCY_FAILED, edge
         if on is not None and on.state is UP:
             still_up = still_up or edge
         elif is_hopeful:
-            return Cause.DEPENDENCY_DOWN, edge
+            return DEPENDENCY_DOWN, edge
         else:
             down = down or edge
     first = down or still_up
-    return None if first is None else (Cause.DEPENDENCY_DOWN, first)
+    return None if first is None else (DEPENDENCY_DOWN, first)
 
 
 def against(board: Board, unit: Unit) -> Iterator[tuple[Dependency, Unit | None]]:
@@ -94,16 +94,16 @@ def _is_known_lost(board: Board, name: str) -> bool | None:
     unit = board.units.get(name)
     if unit is None or unit.service.broken:
         return True
-    if unit.desired is Desired.DOWN and unit.service.kind is not VIRTUAL:
+    if unit.desired is TO_BE_DOWN and unit.service.kind is not VIRTUAL:
         return False
     if unit.given_up is not None:
         return not unit.finished  # else it ended as it should, whatever became of what it needed
     if unit.hope:
         return False  # it comes back: of a virtual name one provider is enough
     if unit.state in EXPLAINED and not unit.goal:
-        if unit.reason.cause is Cause.DEPENDENCY_FAILED:
+        if unit.reason.cause is DEPENDENCY_FAILED:
             return True
-        if unit.reason.cause is Cause.DEPENDENCY_DOWN:
+        if unit.reason.cause is DEPENDENCY_DOWN:
             return False
     return None
 

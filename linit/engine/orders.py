@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from linit.engine.board import Board
 from linit.engine.effects import ArmTimer, DisarmTimer, Spawn, Told, UnwatchHealth, UnwatchReadiness, WatchHealth
-from linit.engine.events import TimerKind
+from linit.engine.events import HEALTHY_TIMER, START_TIMER, TimerKind
 from linit.engine.unit import Unit
 from linit.model.service import Command
 from linit.model.state import STARTING, Role
@@ -56,7 +56,7 @@ def watch_health(board: Board, unit: Unit) -> None:
 def await_health(board: Board, unit: Unit) -> None:
     """After some time up its respawns are forgotten."""
     if unit.budget.streak:
-        board.emit(ArmTimer(unit.name, TimerKind.HEALTHY, unit.service.restart.healthy_after_s))
+        board.emit(ArmTimer(unit.name, HEALTHY_TIMER, unit.service.restart.healthy_after_s))
 
 
 def leave(board: Board, unit: Unit) -> None:
@@ -64,12 +64,12 @@ def leave(board: Board, unit: Unit) -> None:
     nothing is awaited that the start would have gone on with."""
     if unit.state is STARTING:
         unit.checking = unit.searching = False
-        disarm(board, unit, TimerKind.START)
+        disarm(board, unit, START_TIMER)
         board.effects.append(UnwatchReadiness(unit.name))
         unlimit_step(board, unit)
         return
     if unit.budget.streak:
-        board.effects.append(DisarmTimer(unit.name, TimerKind.HEALTHY))
+        board.effects.append(DisarmTimer(unit.name, HEALTHY_TIMER))
     if unit.service.health is not None or unit.service.watchdog_s is not None:
         board.emit(UnwatchHealth(unit.name))
 

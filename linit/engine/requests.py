@@ -9,8 +9,8 @@ from typing import Final
 from linit.engine.effects import Answer
 from linit.engine.events import Verb
 from linit.engine.unit import Unit
-from linit.model.service import Kind
-from linit.model.state import Desired, Outcome, UnitState
+from linit.model.service import VIRTUAL
+from linit.model.state import DOWN, FAILED, TO_BE_DOWN, TO_BE_UP, UP, Outcome
 
 WORST_FIRST: Final = (Outcome.REFUSED, Outcome.FAILED, Outcome.SUPERSEDED)
 
@@ -34,13 +34,13 @@ def judge_part(verb: Verb, unit: Unit) -> tuple[Outcome, str] | None:
     if verb is Verb.WANT and not unit.hope and not unit.state.is_moving:
         return Outcome.DONE, f"{unit.state.value}: {unit.reason}"
     if verb is Verb.STOP:
-        is_wanted = unit.hope if unit.service.kind is Kind.VIRTUAL else unit.desired is Desired.UP
+        is_wanted = unit.hope if unit.service.kind is VIRTUAL else unit.desired is TO_BE_UP
         if is_wanted:
             return Outcome.SUPERSEDED, f"superseded: {unit.wish}"
-        if unit.state is UnitState.DOWN or (unit.state is UnitState.FAILED and unit.desired is Desired.DOWN):
+        if unit.state is DOWN or (unit.state is FAILED and unit.desired is TO_BE_DOWN):
             return Outcome.DONE, str(unit.reason)
         return None
-    if unit.state is UnitState.UP and unit.goal and not unit.bouncing:
+    if unit.state is UP and unit.goal and not unit.bouncing:
         return Outcome.DONE, _up_words(unit)
     if unit.state.is_at_rest_down and not unit.hope:
         if unit.finished and verb is not Verb.NEED:
@@ -58,14 +58,14 @@ class Ledger:
 
     def __init__(self) -> None:
         self._pending: dict[int, Pending] = {}
-        self._by_service: dict[str, set[int]] = {}
+        self._by_service: dict[str, dict[int, Pending]] = {}
         self._reloads: dict[str, list[Pending]] = {}  # by service: who waits for its reload command
 
     def open(self, pending: Pending) -> None:
         """Owe an answer."""
         self._pending[pending.id] = pending
         for name in pending.open:
-            self._by_service.setdefault(name, set()).add(pending.id)
+            self._by_service.setdefault(name, {})[pending.id] = pending
 
     @property
     def is_empty(self) -> bool:
@@ -79,12 +79,12 @@ class Ledger:
 
     def about(self, name: str) -> list[Pending]:
         """The open requests that wait for `name`, oldest first."""
-        return [self._pending[number] for number in sorted(self._by_service.get(name, ()))]
+        return list(self._by_service.get(name, {}).values())
 
     def decide(self, pending: Pending, name: str, outcome: Outcome, text: str) -> Answer | None:
         """Note the part of `name`; the answer when it was the last."""
         if pending.open.pop(name, None) is not None:
-            self._by_service[name].discard(pending.id)
+            self._by_service[name].pop(pending.id, None)
         pending.results[name] = (outcome, text)
         return self.close(pending) if not pending.open else None
 
@@ -92,7 +92,7 @@ class Ledger:
         """The answer, whatever is still open being left out of it."""
         self._pending.pop(pending.id, None)
         for name in pending.open:
-            self._by_service[name].discard(pending.id)
+            self._by_service[name].pop(pending.id, None)
         return answer(pending.id, {name: pending.results[name] for name in _told(pending)})
 
     def settle(self, name: str, unit: Unit) -> Iterator[Answer]:

@@ -9,7 +9,7 @@ import enum
 from typing import Final
 
 from linit.model.reason import Cause, Reason
-from linit.model.service import Restart, RestartPolicy, Service
+from linit.model.service import ALWAYS, NEVER, ON_FAILURE, Restart, RestartPolicy, Service
 from linit.model.value import value
 
 ABNORMAL: Final = frozenset({Cause.START_TIMEOUT, Cause.STEP_TIMEOUT, Cause.READINESS_FAILED, Cause.UNHEALTHY})
@@ -68,11 +68,11 @@ def respawn_delay_s(restart: Restart, attempt: int) -> float:
 
 
 def _policy_allows(service: Service, policy: RestartPolicy, why: Reason, succeeded: bool) -> bool:
-    if policy is RestartPolicy.NEVER:
+    if policy is NEVER:
         return False
-    if policy is RestartPolicy.ALWAYS:
+    if policy is ALWAYS:
         return service.kind.is_daemon or not succeeded
-    if policy is RestartPolicy.ON_FAILURE:
+    if policy is ON_FAILURE:
         return not succeeded
     killed = why.status is not None and bool(why.status & 0x7F)
     return not succeeded and (killed or why.cause in ABNORMAL)

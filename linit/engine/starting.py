@@ -13,14 +13,14 @@ from linit.engine.board import Board
 from linit.engine.course import Course
 from linit.engine.edges import provides
 from linit.engine.effects import Arm, CheckConditions, FindMain, WatchReadiness
-from linit.engine.events import TimerKind
+from linit.engine.events import START_TIMER, TimerKind
 from linit.engine.links import PROCESSLESS
 from linit.engine.orders import arm, await_health, disarm, limit_step, spawn, tell, unlimit_step, watch_health
-from linit.engine.transitions import Step
+from linit.engine.transitions import MET, READY
 from linit.engine.unit import Unit
-from linit.model.reason import Cause, Reason
-from linit.model.service import PROVIDED_BY, VIRTUAL, Command, Kind, ReadinessKind
-from linit.model.state import STARTING, WAITING, Role
+from linit.model.reason import EXITED, IS_STARTING, Cause, Reason
+from linit.model.service import AT_ONCE, ONESHOT, PROCESS, PROVIDED_BY, VIRTUAL, Command, Kind
+from linit.model.state import MAIN, STARTING, WAITING, Role
 
 STARTS: Final = "starting"
 CHECKS: Final = "checks its conditions"
@@ -55,23 +55,27 @@ class Starting:
                 self.stop_idling(unit)  # the boot it let go first may have ended without being reached
             self.start_on_free_terminal(unit)
 
+    def is_put_off(self, unit: Unit) -> bool:
+        """Must it wait for something, though for nothing that it depends on?"""
+        service = unit.service
+        if service.idle_s and self._course.booting is not None:
+            return True
+        return service.execution.tty in self.board.terminals or (service.kind is VIRTUAL and not unit.ready)
+
     def start_on_free_terminal(self, unit: Unit) -> None:
         """What asks a person something has the terminal to itself while it does: until its start is over."""
         board = self.board
         terminal = unit.service.execution.tty
         holder = board.terminals.get(terminal) if terminal else None
-        if holder is None:
-            if terminal:
-                board.take_terminal(unit)
-        elif self._would_wedge(unit.name, holder):
-            tell(
-                board, unit, f"does not wait for the terminal {terminal}: {holder}, which has it, waits for {unit.name}"
-            )
-        else:
+        if holder is not None and not self._would_wedge(unit.name, holder):
             board.queue_for_terminal(unit)
             unit.reason = Reason(Cause.WAITS_FOR_TERMINAL, board.now_s, of=holder, text=terminal)
             return
-        self._begin_start(unit)
+        if holder is not None:
+            tell(
+                board, unit, f"does not wait for the terminal {terminal}: {holder}, which has it, waits for {unit.name}"
+            )
+        self.begin(unit)
 
     def _idle(self, unit: Unit) -> None:
         """Let the rest of the boot go first, for a while."""
@@ -90,26 +94,39 @@ class Starting:
                 self.start_on_free_terminal(unit)
         return bool(idlers)
 
+    def has_idled(self, unit: Unit) -> None:
+        """It has let the rest of the boot go first for long enough."""
+        self.stop_idling(unit)
+        if unit.goal and not unit.unmet:
+            self.start_on_free_terminal(unit)
+
     def stop_idling(self, unit: Unit) -> None:
         """It lets nobody go first any more."""
         if unit.name in self.board.idlers:
             del self.board.idlers[unit.name]
             disarm(self.board, unit, TimerKind.IDLE)
 
-    def _begin_start(self, unit: Unit) -> None:
+    def begin(self, unit: Unit) -> None:
+        """Start now: the first step of the definition."""
         board, service = self.board, unit.service
+        if service.execution.tty:
+            board.take_terminal(unit)
         unit.began_at_s = unit.run_at_s = board.now_s
         unit.index = 0
         unit.left = unit.found = unit.checking = unit.searching = False
         unit.verdict = unit.deadline_s = None
-        board.step(unit, Step.MET, self._step_reason(STARTS))
+        if unit.state is WAITING:
+            board.step(unit, MET, self._step_reason(STARTS))
+        else:
+            board.step(unit, MET, unit.wish)  # nobody was told yet why it starts
+            unit.reason = self._step_reason(STARTS)
         if service.kind in PROCESSLESS:
             self._is_up(unit)
             return
         if service.start_timeout_s is not None:
-            arm(board, unit, TimerKind.START, service.start_timeout_s)
+            arm(board, unit, START_TIMER, service.start_timeout_s)
         if service.kind.is_trigger:
-            unit.running.add(Role.MAIN)  # until it is armed
+            unit.running.add(MAIN)  # until it is armed
             board.emit(Arm(service))
         elif service.when:
             unit.reason = self._step_reason(CHECKS)
@@ -132,7 +149,7 @@ class Starting:
         if unit.index < len(unit.service.pre):
             self._spawn(unit, Role.PRE, unit.index)
         elif unit.service.run is not None:
-            self._spawn(unit, Role.MAIN, 0)
+            self._spawn(unit, MAIN, 0)
         else:
             self._run_post(unit)
 
@@ -145,24 +162,24 @@ class Starting:
 
     def _spawn(self, unit: Unit, role: Role, index: int) -> None:
         if unit.state is STARTING:
-            text = f"runs its {role.value} command" if role is not Role.MAIN else STARTS
+            text = f"runs its {role.value} command" if role is not MAIN else STARTS
             if unit.reason.text != text:
                 unit.reason = self._step_reason(text)
         spawn(self.board, unit, role, index)
-        if role is not Role.MAIN:
+        if role is not MAIN:
             limit_step(self.board, unit, step_of(unit, role, index))
 
     def _is_up(self, unit: Unit) -> None:
         board = self.board
-        disarm(board, unit, TimerKind.START)
+        disarm(board, unit, START_TIMER)
         unit.start_duration_s = board.now_s - unit.began_at_s
         await_health(board, unit)
         watch_health(board, unit)
         reason = self.up_reason(unit) if unit.service.kind is VIRTUAL else unit.wish
-        board.step(unit, Step.READY, reason, unit.start_duration_s)
+        board.step(unit, READY, reason, unit.start_duration_s)
         board.act(unit)
-        if unit.service.kind is Kind.ONESHOT and not unit.service.remains:
-            self._finish(unit, Reason(Cause.EXITED, self.board.now_s, status=0))
+        if unit.service.kind is ONESHOT and not unit.service.remains:
+            self._finish(unit, Reason(EXITED, self.board.now_s, status=0))
 
     def up_reason(self, unit: Unit) -> Reason:
         """Why it is up: who wanted it, or of a virtual name who provides it."""
@@ -173,16 +190,16 @@ class Starting:
         return Reason(Cause.PROVIDED, self.board.now_s, of=up.on if up else "")
 
     def _step_reason(self, text: str) -> Reason:
-        return Reason(Cause.STARTING, self.board.now_s, text=text)
+        return Reason(IS_STARTING, self.board.now_s, "", "", text)  # by position, here and elsewhere: often
 
     def on_spawned(self, unit: Unit, event: events.Spawned) -> None:
         """A command is executing."""
         if event.role not in unit.running:
             return
         unit.pids[event.role] = event.pid
-        if unit.state is not STARTING or event.role is not Role.MAIN:
+        if unit.state is not STARTING or event.role is not MAIN:
             return
-        if unit.service.kind is Kind.PROCESS:
+        if unit.service.kind is PROCESS:
             self._await_readiness(unit)
 
     def on_main_found(self, unit: Unit, event: events.MainFound) -> None:
@@ -190,14 +207,14 @@ class Starting:
         if unit.searching:
             unit.searching = False
             unit.found = True
-            unit.running.add(Role.MAIN)
-            unit.pids[Role.MAIN] = event.pid
+            unit.running.add(MAIN)
+            unit.pids[MAIN] = event.pid
             self._await_readiness(unit)
-        elif Role.MAIN in unit.running and not _is_launcher(unit):
-            unit.pids[Role.MAIN] = event.pid
+        elif MAIN in unit.running and not _is_launcher(unit):
+            unit.pids[MAIN] = event.pid
 
     def _await_readiness(self, unit: Unit) -> None:
-        if unit.service.readiness.kind is ReadinessKind.NONE:
+        if unit.service.readiness.kind is AT_ONCE:
             self._run_post(unit)
         else:
             how = unit.service.readiness.kind.value
@@ -206,27 +223,27 @@ class Starting:
 
     def on_ready(self, unit: Unit, _event: events.Ready) -> None:
         """The main process can serve; a trigger is armed."""
-        if unit.service.kind.is_trigger and Role.MAIN in unit.running:
-            unit.running.discard(Role.MAIN)
+        if unit.service.kind.is_trigger and MAIN in unit.running:
+            unit.running.discard(MAIN)
             self._is_up(unit)
-        elif Role.MAIN in unit.pids and Role.POST not in unit.running and not _is_launcher(unit):
+        elif MAIN in unit.pids and Role.POST not in unit.running and not _is_launcher(unit):
             self._run_post(unit)  # without a pid yet: said by the trigger that had this name before a reload
 
     def on_end(self, unit: Unit, role: Role, reason: Reason, succeeded: bool) -> None:
         """A command of a starting unit ended."""
-        if role is not Role.MAIN:
+        if role is not MAIN:
             unlimit_step(self.board, unit)
-        is_daemon = role is Role.MAIN and (unit.service.kind is Kind.PROCESS or unit.found)
+        is_daemon = role is MAIN and (unit.service.kind is PROCESS or unit.found)
         if not succeeded or is_daemon:
             self._fail(unit, reason)
-        elif role is Role.MAIN and unit.service.kind is Kind.FORKING:
+        elif role is MAIN and unit.service.kind is Kind.FORKING:
             unit.reason = self._step_reason(SEARCHES)
             unit.searching = True
             self.board.emit(FindMain(unit.service))
         elif role is Role.PRE:
             unit.index += 1
             self._run_pre(unit)
-        elif role is Role.MAIN:
+        elif role is MAIN:
             self._run_post(unit)
         else:
             self._run_post(unit, unit.index + 1)

@@ -12,13 +12,13 @@ from typing import Final
 
 from linit.engine.board import Board
 from linit.engine.effects import Disarm, KillAll, Signal, To
-from linit.engine.events import TimerKind
+from linit.engine.events import STOP_TIMER
 from linit.engine.orders import arm, disarm, leave, limit_of, spawn, tell
-from linit.engine.transitions import Step
-from linit.engine.unit import StopPhase, Unit
-from linit.model.reason import Cause, Reason
+from linit.engine.transitions import GAVE_UP, STOP
+from linit.engine.unit import NO_STOP, SIGNALS, StopPhase, Unit
+from linit.model.reason import STOP_TIMEOUT, Reason
 from linit.model.service import StopStep, StopTo
-from linit.model.state import UP, Role
+from linit.model.state import MAIN, UP, Role
 
 KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an uninterruptible sleep
 FOREVER_S: Final = 1e9
@@ -42,15 +42,16 @@ class Stopping:
         leave(self.board, unit)
         unit.began_at_s = self.board.now_s
         unit.index = 0 if was_up else UNDO_NOTHING
-        self.board.hold(unit)
-        self.board.step(unit, Step.STOP, reason)
-        if not (self.board.defers(unit) or (unit.holders and not unit.bouncing)):
-            self.go(unit)  # at once: there is nobody to wait for
+        self.board.step(unit, STOP, reason)
+        if not self.board.hold(unit):
+            self._undo(unit)  # at once: there is nobody to wait for
+        elif not self.board.defers(unit) and unit.bouncing:
+            self.go(unit)
 
     def clean_up(self, unit: Unit, reason: Reason) -> None:
         """A start failed, or a main process ended: end what is left of it, whoever depends on the unit."""
         unit.stop_reason = reason
-        self.board.move(unit, Step.STOP, reason)
+        self.board.move(unit, STOP, reason)
         unit.began_at_s = self.board.now_s
         self._signal(unit, 0)
 
@@ -79,7 +80,7 @@ class Stopping:
                 tell(self.board, unit, f"its stop command {reason}")
             unit.index += 1
             self._undo(unit)
-        elif role is Role.MAIN:
+        elif role is MAIN:
             self.on_main_end(unit)
         else:
             self.end_if_empty(unit)
@@ -103,10 +104,10 @@ class Stopping:
         if index >= len(steps) or (index and left_s < MOMENT_S):
             self._kill(unit)
             return
-        unit.stop_phase = StopPhase.SIGNALS
+        unit.stop_phase = SIGNALS
         unit.index = index
-        to_main = unit.service.stop_to is StopTo.MAIN and unit.running == {Role.MAIN}
-        self.board.emit(Signal(unit.name, steps[index].signal, To.MAIN if to_main else To.ALL))
+        to_main = unit.service.stop_to is StopTo.MAIN and unit.running == {MAIN}
+        self.board.effects.append(Signal(unit.name, steps[index].signal, To.MAIN if to_main else To.ALL))
         wait_s = min(steps[index].wait_s, left_s)
         self._limit(unit, wait_s if wait_s < FOREVER_S else None)
 
@@ -123,19 +124,19 @@ class Stopping:
 
     def end_if_empty(self, unit: Unit) -> None:
         """The stop is over when nothing of the unit is left."""
-        if unit.stop_phase in (StopPhase.SIGNALS, StopPhase.KILL) and not (unit.running or unit.left):
+        if unit.stop_phase in (SIGNALS, StopPhase.KILL) and not (unit.running or unit.left):
             self._on_stopped(unit)
 
     def _abandon(self, unit: Unit) -> None:
         """Not even SIGKILL ended it: the kernel holds it. Said, and given up, so that nothing waits for ever."""
         tell(self.board, unit, f"does not end {KILL_WAIT_S:g} s after SIGKILL (uninterruptible); left behind")
-        unit.stop_phase = StopPhase.NONE
+        unit.stop_phase = NO_STOP
         unit.verdict = None
         limit_s = self.board.now_s - unit.began_at_s
-        unit.given_up = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=limit_s)
+        unit.given_up = Reason(STOP_TIMEOUT, self.board.now_s, limit_s=limit_s)
         self._on_abandoned(unit)
         self.board.look(unit)
-        self.board.move(unit, Step.GAVE_UP, unit.given_up)
+        self.board.move(unit, GAVE_UP, unit.given_up)
 
     def took_too_long(self, unit: Unit) -> None:
         """The present step of the stop has had its time."""
@@ -144,25 +145,25 @@ class Stopping:
             unit.index = UNDO_NOTHING
             unit.began_at_s = self.board.now_s  # the signals have their own time
             self._signal(unit, 0)
-        elif unit.stop_phase is StopPhase.SIGNALS:
+        elif unit.stop_phase is SIGNALS:
             steps = unit.service.stop_steps or TERM_ONCE
             if unit.index + 1 >= len(steps) or self._left_s(unit) < MOMENT_S:
                 waited_s = self.board.now_s - unit.began_at_s
                 name = signal.Signals(steps[unit.index].signal).name.removeprefix("SIG")
                 tell(self.board, unit, f"ignored {name} for {waited_s:.3g} s, killed")
                 if unit.verdict is None:
-                    unit.stop_reason = Reason(Cause.STOP_TIMEOUT, self.board.now_s, limit_s=waited_s)
+                    unit.stop_reason = Reason(STOP_TIMEOUT, self.board.now_s, limit_s=waited_s)
             self._signal(unit, unit.index + 1)
         elif unit.stop_phase is StopPhase.KILL:
             self._abandon(unit)
 
     def extend(self, unit: Unit, delay_s: float) -> None:
         """It asked for more time."""
-        if unit.stop_phase in (StopPhase.COMMAND, StopPhase.SIGNALS):
+        if unit.stop_phase in (StopPhase.COMMAND, SIGNALS):
             self._limit(unit, delay_s)
 
     def _limit(self, unit: Unit, limit_s: float | None) -> None:
         if limit_s is None:
-            disarm(self.board, unit, TimerKind.STOP)
+            disarm(self.board, unit, STOP_TIMER)
         else:
-            arm(self.board, unit, TimerKind.STOP, limit_s)
+            arm(self.board, unit, STOP_TIMER, limit_s)

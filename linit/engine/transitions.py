@@ -26,9 +26,15 @@ class Step(enum.Enum):
     UNWANTED = "unwanted"  # its goal is down before anything was started
 
 
+# Named once, as the states are: linit.model.state.
+WANTED, MET, READY, STOP, ENDED = Step.WANTED, Step.MET, Step.READY, Step.STOP, Step.ENDED
+RETRY, GAVE_UP, UNWANTED = Step.RETRY, Step.GAVE_UP, Step.UNWANTED
+
 NEXT: Final[dict[tuple[UnitState, Step], UnitState]] = {
     (DOWN, Step.WANTED): WAITING,
     (FAILED, Step.WANTED): WAITING,
+    (DOWN, Step.MET): STARTING,
+    (FAILED, Step.MET): STARTING,
     (FAILED, Step.UNWANTED): DOWN,
     (DOWN, Step.GAVE_UP): FAILED,
     (WAITING, Step.MET): STARTING,
@@ -48,6 +54,7 @@ NEXT: Final[dict[tuple[UnitState, Step], UnitState]] = {
     (STOPPING, Step.RETRY): BACKOFF,
     (STOPPING, Step.GAVE_UP): FAILED,
     (BACKOFF, Step.WANTED): WAITING,
+    (BACKOFF, Step.MET): STARTING,
     (BACKOFF, Step.UNWANTED): DOWN,
     (BACKOFF, Step.GAVE_UP): FAILED,
 }

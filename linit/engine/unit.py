@@ -25,6 +25,9 @@ class StopPhase(enum.Enum):
     KILL = "kill"  # SIGKILL was sent
 
 
+NO_STOP, HELD, SIGNALS = StopPhase.NONE, StopPhase.HELD, StopPhase.SIGNALS
+
+
 @dataclass(slots=True, eq=False)
 class Unit:
     """State of a service: where it is, where it should be, why, and what is running for it. Times are the engine's
@@ -59,7 +62,7 @@ class Unit:
     blockers: int = 0  # hard dependencies that will not be up
     doomed: int = 0  # hard dependencies without hope
     unmet: int = 0  # dependencies and conflicts that a start waits for
-    holders: int = 0  # dependents that a stop waits for
+    holders: int = 0  # dependents that a stop waits for; counted while it does
     alive: int = 0  # of a virtual name: providers whose goal is up
     hopeful: int = 0  # of a virtual name: providers with hope
     ready: int = 0  # of a virtual name: providers that are up

@@ -11,7 +11,7 @@ from linit.engine.links import Edge, Links
 from linit.engine.unit import Unit
 from linit.model.reason import Cause, Reason
 from linit.model.service import PROVIDED_BY, VIRTUAL, Dependency, EdgeKind, Kind
-from linit.model.state import Desired
+from linit.model.state import TO_BE_DOWN, TO_BE_UP
 
 
 def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links) -> dict[str, Edge | None]:
@@ -72,7 +72,7 @@ def _would_hope(unit: Unit, wanted: Collection[str], found: set[str], units: Map
     )
     if unit.service.kind is VIRTUAL:
         return any(hopes)
-    is_wanted = unit.name in wanted or (unit.desired is Desired.UP and unit.given_up is None)
+    is_wanted = unit.name in wanted or (unit.desired is TO_BE_UP and unit.given_up is None)
     return is_wanted and all(hopes)
 
 
@@ -129,7 +129,7 @@ def part_foes(names: Iterable[str], board: Board) -> None:
     for name in names:
         for foe, edge in board.links.foes(name):
             both = [board.units[each] for each in (name, foe) if each in board.units]
-            if len(both) == 2 and all(unit.desired is Desired.UP and unit.given_up is None for unit in both):
+            if len(both) == 2 and all(unit.desired is TO_BE_UP and unit.given_up is None for unit in both):
                 winner, loser = sorted(both, key=lambda unit: (bool(unit.service.broken), unit.name))
                 loser.given_up = Reason(Cause.CONFLICT, board.now_s, of=winner.name, place=str(edge.place))
                 board.look(loser)
@@ -156,7 +156,7 @@ def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[s
         if on not in frugal:
             continue
         unit = units.get(on)
-        if unit is None or not unit.service.stop_when_unneeded or unit.desired is Desired.DOWN:
+        if unit is None or not unit.service.stop_when_unneeded or unit.desired is TO_BE_DOWN:
             continue
         if unit.wish.cause is Cause.PULLED_IN and not _is_pulled(on, units, links):
             free.append(on)
@@ -165,7 +165,7 @@ def unneeded_after(name: str, units: Mapping[str, Unit], links: Links) -> list[s
 
 def is_of_use(unit: Unit) -> bool:
     """Is it desired, and has it not done its work already? What has done it needs nothing any more."""
-    return unit.desired is Desired.UP and not unit.finished
+    return unit.desired is TO_BE_UP and not unit.finished
 
 
 def _pulled_by(name: str, units: Mapping[str, Unit], links: Links) -> list[str]:
@@ -188,7 +188,7 @@ def _is_pulled(name: str, units: Mapping[str, Unit], links: Links) -> bool:
         if edge.kind.pulls and is_of_use(units[other]):
             return True
         if edge.kind is PROVIDED_BY and units[other].ready == provides(units[name].view):
-            is_asked_for = units[other].desired is Desired.UP and units[other].wish.cause is not Cause.PULLED_IN
+            is_asked_for = units[other].desired is TO_BE_UP and units[other].wish.cause is not Cause.PULLED_IN
             if is_asked_for or _is_pulled(other, units, links):
                 return True
     return False

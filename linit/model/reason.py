@@ -51,6 +51,11 @@ class Cause(enum.Enum):
     REMOVED = "removed"  # its definition is gone
 
 
+# Named once, as the states are: linit.model.state.
+IS_STARTING, EXITED, RESPAWN, STOP_TIMEOUT = Cause.STARTING, Cause.EXITED, Cause.RESPAWN, Cause.STOP_TIMEOUT
+DEPENDENCY_FAILED, DEPENDENCY_DOWN = Cause.DEPENDENCY_FAILED, Cause.DEPENDENCY_DOWN
+
+
 @value
 class Reason:
     """One cause. `status` is a wait status as waitpid(2) gives it, `note` the words for it where they are not the usual

@@ -64,7 +64,7 @@ class EdgeKind(enum.Enum):
 TRIGGERS: Final = {Kind.SOCKET: ".socket", Kind.TIMER: ".timer", Kind.WATCH: ".watch"}  # what their names end in
 
 # For the rules that every event goes through: finding a member by way of its class takes longer than most of them do.
-VIRTUAL: Final = Kind.VIRTUAL
+VIRTUAL, PROCESS, ONESHOT = Kind.VIRTUAL, Kind.PROCESS, Kind.ONESHOT
 NEED, BIND = EdgeKind.NEED, EdgeKind.BIND
 PROVIDED_BY, CONFLICTS = EdgeKind.PROVIDED_BY, EdgeKind.CONFLICTS
 
@@ -115,6 +115,9 @@ class ReadinessKind(enum.Enum):
     UNIX = "unix"  # a Unix socket accepts a connection
     PATH = "path"  # a file exists
     PROBE = "probe"  # a command ends with success
+
+
+AT_ONCE: Final = ReadinessKind.NONE
 
 
 @value
@@ -233,6 +236,9 @@ class RestartPolicy(enum.Enum):
     ON_FAILURE = "on_failure"  # not after a success status
     ON_ABNORMAL = "on_abnormal"  # only after a signal or a timeout
     NEVER = "never"
+
+
+NEVER, ALWAYS, ON_FAILURE = RestartPolicy.NEVER, RestartPolicy.ALWAYS, RestartPolicy.ON_FAILURE
 
 
 @value

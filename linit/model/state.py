@@ -37,6 +37,9 @@ class Desired(enum.Enum):
     DOWN = "down"
 
 
+TO_BE_UP, TO_BE_DOWN = Desired.UP, Desired.DOWN
+
+
 class Role(enum.Enum):
     """Which of a service's commands a process runs."""
 
@@ -49,8 +52,13 @@ class Role(enum.Enum):
     RELOAD = "reload"
 
 
+MAIN, RELOAD = Role.MAIN, Role.RELOAD
+
+
 class Outcome(enum.Enum):
     """The one final answer that every request gets."""
+
+    __hash__ = object.__hash__  # as above
 
     DONE = "done"
     FAILED = "failed"

@@ -39,7 +39,7 @@ ENGINE_DERIVED: Final = {"plan", "locks", "_course", "_board", "_ledger"}
 ENGINE_STATELESS: Final = {
     "_waits", "_desires", "_lifecycle", "_asking", "_wedges", "_renewal", "_handlers", "_unit_handlers",
 }  # fmt: skip
-BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "goals", "rising", "acts", "rested"}
+BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "holding", "goals", "rising", "acts", "rested"}
 LEDGER_DERIVED: Final = {"_pending", "_by_service", "_reloads"}
 LOCKS_DERIVED: Final = {"_queues", "_claims"}
 LINKS_DERIVED: Final = {

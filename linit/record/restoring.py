@@ -15,7 +15,7 @@ from linit.engine.course import Course
 from linit.engine.engine import Engine
 from linit.engine.locks import Claim
 from linit.engine.requests import Ledger, Pending
-from linit.engine.unit import StopPhase, Unit
+from linit.engine.unit import Unit
 from linit.model.service import Kind, Plan, Service
 from linit.record.checkpoint import BOARD_SAVED, FORMAT_VERSION, MAGIC
 from linit.record.codec import BYTES_OF_NAMES
@@ -79,7 +79,6 @@ def _restore_board(board: Board, planned: Mapping[str, Service], state: dict[str
         _put(unit, {each: UNIT_HINTS[each] for each in said}, said)
         if definition.kind is not Kind.VIRTUAL:
             board.counts[unit.state] += 1
-            board.held += unit.stop_phase is StopPhase.HELD
     for name in state["order"] or board.units:
         board.links.add(board.units[name].service)
     board._recount()

@@ -153,7 +153,7 @@ def test_the_first_client_starts_a_service_and_the_next_one_starts_it_again(lini
         pids.append(int(everything(unix_client(path))))
         linit.wait_for_transition("one", "down", count)
     assert len(set(pids)) == 3
-    why = [text for name, state, text in linit.transitions if (name, state) == ("one", "waiting")]
+    why = [text for name, state, text in linit.transitions if (name, state) == ("one", "starting")]
     assert why == [f"started by one.socket: a client of unix {path}"] * 3
     assert path.stat().st_mode & 0o777 == 0o600
     linit.call("stop", names=["one.socket"])

@@ -149,7 +149,7 @@ def test_the_first_client_starts_gunicorn(machine: Machine) -> None:
     assert get(port) == "one"
     machine.linit.wait_for("gunicorn", "up")
     wait_loaded(machine, "gunicorn", 1)
-    started = [text for name, state, text in machine.linit.transitions if (name, state) == ("gunicorn", "waiting")]
+    started = [text for name, state, text in machine.linit.transitions if (name, state) == ("gunicorn", "starting")]
     assert started == [f"started by gunicorn.socket: a client of tcp 127.0.0.1:{port}"]
     machine.stop("gunicorn")
 

@@ -15,7 +15,7 @@ DAY_S = 86400.0
 
 def ran(linit: Running, name: str) -> list[str]:
     """Why a service left its rest, each time since linit began."""
-    before = f"{name}: waiting ("
+    before = f"{name}: starting ("
     return [line.removeprefix(before)[:-1] for line in linit.lines if line.startswith(before)]
 
 

@@ -300,7 +300,7 @@ def _counts_are_true(moment: Moment, unit: Unit) -> None:
     for name, edge in links.dependents(unit.name):
         other = units.get(name)
         if other is not None:
-            holders += holds(edge.kind, other.view)
+            holders += unit.stop_phase is StopPhase.HELD and holds(edge.kind, other.view)
             if edge.kind is EdgeKind.CONFLICTS:
                 unmet += waits(edge.kind, other.view)
     found = (unit.blockers, unit.doomed, unit.unmet, unit.holders, unit.alive, unit.hopeful, unit.ready)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from linit.engine import stopping
 from linit.engine.board import Board
-from linit.engine.edges import Change
+from linit.engine.edges import Difference
 from linit.engine.events import Verb
 from linit.engine.unit import Unit
+from linit.model.service import EdgeKind
 from tests.simulation import invariants
 from tests.simulation.drawing import draw
 from tests.simulation.moment import Moment
@@ -64,15 +66,15 @@ def test_the_report_names_the_seed_and_the_invariant_and_is_a_test_to_paste() ->
 
 
 def test_a_lost_count_shrinks_to_two_services_and_their_edge(monkeypatch: pytest.MonkeyPatch) -> None:
-    spread = Board._spread
+    tell_owners = Board._tell_owners
 
-    def forgetful(self: Board, unit: Unit, change: Change) -> None:
+    def forgetful(self: Board, unit: Unit, owed: Mapping[EdgeKind, Difference]) -> None:
         unmet = {each: each.unmet for each in self.units.values()}
-        spread(self, unit, change)
+        tell_owners(self, unit, owed)
         for each, before in unmet.items():
             each.unmet = max(before, each.unmet)
 
-    monkeypatch.setattr(Board, "_spread", forgetful)
+    monkeypatch.setattr(Board, "_tell_owners", forgetful)
     for seed in range(50):
         scenario = draw(seed)
         violation = violation_of(scenario)
