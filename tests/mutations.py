@@ -206,7 +206,7 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("explain.py", "Cause.RUNLEVEL, Cause.ACTIVATED}", "Cause.RUNLEVEL}"),
     # What is not looked at, since nothing can follow from it.
     ("board.py", "if self.goals:\n            self.goals.append(unit)\n", "if False:\n            pass\n"),
-    ("board.py", "elif not is_rest and (goals or rising) and hope >= unit.hope and goal >= unit.goal:", "elif False:"),
+    ("board.py", "elif not is_rest and (goals or rising) and", "elif False and"),
     ("board.py", "elif dependent.state in EXPLAINED:", "elif False:"),
     ("board.py", "if state is WAITING and unit.unmet:", "if state is WAITING:"),
     ("engine.py", "if unit.state is state and state not in STEADY:", "if False:"),

@@ -294,7 +294,7 @@ class Board:
             hope, goal = aim(unit)
             if goal is unit.goal and hope is unit.hope:
                 self.act(unit)
-            elif not is_rest and (goals or rising) and hope >= unit.hope and goal >= unit.goal:
+            elif not is_rest and (goals or rising) and (hope or not unit.hope) and (goal or not unit.goal):
                 rising.append(unit)
             else:
                 if not unit.listed:

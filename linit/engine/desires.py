@@ -16,7 +16,7 @@ from linit.engine.respawn import Budget
 from linit.engine.unit import Unit
 from linit.engine.wishes import closure, conflict_losers, pulled_in
 from linit.model.reason import Cause, Reason
-from linit.model.service import EdgeKind
+from linit.model.service import PROVIDED_BY
 from linit.model.state import TO_BE_DOWN, TO_BE_UP, UP, Desired
 
 BY_OTHERS: Final = (Cause.PULLED_IN, Cause.RUNLEVEL)
@@ -97,5 +97,5 @@ class Desires:
         for name in names:
             yield name
             for edge in self.board.links.dependencies(name):
-                if edge.kind is EdgeKind.PROVIDED_BY and edge.on in self.board.units:
+                if edge.kind is PROVIDED_BY and edge.on in self.board.units:
                     yield edge.on

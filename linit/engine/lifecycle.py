@@ -18,7 +18,7 @@ from linit.engine.events import HEALTHY_TIMER, RELOAD_TIMER, RESPAWN_TIMER, STAR
 from linit.engine.learning import give_way, learn, learned
 from linit.engine.obstacles import broken_reason, is_failure, remains_reason, why_not
 from linit.engine.orders import arm, await_health, disarm, leave, limit_of, spawn, tell, watch_health
-from linit.engine.respawn import Budget, Next, Verdict, is_success, judge
+from linit.engine.respawn import AGAIN, Budget, Next, Verdict, is_success, judge
 from linit.engine.starting import Starting, step_of
 from linit.engine.stopping import Stopping
 from linit.engine.transitions import ENDED, GAVE_UP, RETRY, UNWANTED, WANTED, Step
@@ -250,7 +250,7 @@ class Lifecycle:
             succeeded = event.status == 0  # `success` is said of the service
         if event.role in STEPS:
             note = f"its {event.role.value} command {note or exit_words(event.status)}"
-        reason = Reason(EXITED, self.board.now_s, status=event.status, note=note)
+        reason = Reason(EXITED, self.board.now_s, "", "", "", "", event.status, None, note)
         self._on_end(unit, event.role, reason, succeeded)
 
     def on_emptied(self, unit: Unit, _event: events.Emptied) -> None:
@@ -297,7 +297,7 @@ class Lifecycle:
 
     def _end(self, unit: Unit, verdict: Verdict, why: Reason) -> None:
         """A start failed or a main process ended: clean up what is left, then do as the verdict says."""
-        if self.board.is_ending and verdict.next is Next.RESPAWN:
+        if self.board.is_ending and verdict.next is AGAIN:
             verdict = Verdict(Next.GIVE_UP, why)  # a shutdown ends: what has failed to do its part then is left out
         leave(self.board, unit)
         if unit.service.kind.is_trigger:
@@ -311,7 +311,7 @@ class Lifecycle:
     def _apply_verdict(self, unit: Unit) -> None:
         verdict, unit.verdict = unit.verdict, None
         assert verdict is not None, f"linit bug: {unit.name} ended without a verdict"
-        if verdict.next is Next.RESPAWN:
+        if verdict.next is AGAIN:
             unit.budget = verdict.budget
             unit.restarts += 1
             unit.deadline_s = self.board.now_s + verdict.delay_s

@@ -12,6 +12,7 @@ from linit.engine.unit import Unit
 from linit.model.service import VIRTUAL
 from linit.model.state import DOWN, FAILED, TO_BE_DOWN, TO_BE_UP, UP, Outcome
 
+STOP, WANT = Verb.STOP, Verb.WANT  # named once, as the states are: linit.model.state
 WORST_FIRST: Final = (Outcome.REFUSED, Outcome.FAILED, Outcome.SUPERSEDED)
 
 
@@ -31,9 +32,9 @@ class Pending:
 
 def judge_part(verb: Verb, unit: Unit) -> tuple[Outcome, str] | None:
     """Is what `verb` wants of this unit decided? None while it is still under way."""
-    if verb is Verb.WANT and not unit.hope and not unit.state.is_moving:
+    if verb is WANT and not unit.hope and not unit.state.is_moving:
         return Outcome.DONE, f"{unit.state.value}: {unit.reason}"
-    if verb is Verb.STOP:
+    if verb is STOP:
         is_wanted = unit.hope if unit.service.kind is VIRTUAL else unit.desired is TO_BE_UP
         if is_wanted:
             return Outcome.SUPERSEDED, f"superseded: {unit.wish}"

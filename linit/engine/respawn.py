@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-from linit.model.reason import Cause, Reason
+from linit.model.reason import RESPAWN, Cause, Reason
 from linit.model.service import ALWAYS, NEVER, ON_FAILURE, Restart, RestartPolicy, Service
 from linit.model.value import value
 
@@ -29,6 +29,9 @@ class Next(enum.Enum):
     RESPAWN = "respawn"
     GIVE_UP = "give_up"  # failed
     FINISH = "finish"  # ended as it should: down
+
+
+AGAIN: Final = Next.RESPAWN  # named once, as the states are: linit.model.state
 
 
 @value
@@ -57,8 +60,8 @@ def judge(service: Service, why: Reason, succeeded: bool, budget: Budget, now_s:
         return Verdict(Next.GIVE_UP, _limit_reason(restart, why, len(recent), now_s))
     delay_s = respawn_delay_s(restart, budget.streak + 1)
     text = str(why) if why.status is None else ""  # else the status says it
-    reason = Reason(Cause.RESPAWN, now_s, text=text, status=why.status, limit_s=delay_s, note=why.note)
-    return Verdict(Next.RESPAWN, reason, delay_s, Budget((*recent, now_s), budget.streak + 1))
+    reason = Reason(RESPAWN, now_s, "", "", text, "", why.status, delay_s, why.note)
+    return Verdict(AGAIN, reason, delay_s, Budget((*recent, now_s), budget.streak + 1))
 
 
 def respawn_delay_s(restart: Restart, attempt: int) -> float:

@@ -24,6 +24,8 @@ KILL_WAIT_S: Final = 5.0  # after SIGKILL only the kernel can be in the way: an 
 FOREVER_S: Final = 1e9
 MOMENT_S: Final = 1e-6  # less than this is left by rounding only
 UNDO_NOTHING: Final = 1 << 30  # as `index` of a stop: what never was up runs no stop command
+ONLY_MAIN, TO_ALL = StopTo.MAIN, To.ALL
+BY_SIGNALS: Final = (SIGNALS, StopPhase.KILL)
 TERM_ONCE: Final = (StopStep(signal.SIGTERM, FOREVER_S),)
 
 
@@ -87,7 +89,7 @@ class Stopping:
 
     def on_main_end(self, unit: Unit) -> None:
         """The main process of a stopping unit ended."""
-        if unit.left and unit.service.stop_to is StopTo.MAIN:
+        if unit.left and unit.service.stop_to is ONLY_MAIN:
             self._kill(unit)
         self.end_if_empty(unit)
 
@@ -106,8 +108,8 @@ class Stopping:
             return
         unit.stop_phase = SIGNALS
         unit.index = index
-        to_main = unit.service.stop_to is StopTo.MAIN and unit.running == {MAIN}
-        self.board.effects.append(Signal(unit.name, steps[index].signal, To.MAIN if to_main else To.ALL))
+        to = To.MAIN if unit.service.stop_to is ONLY_MAIN and unit.running == {MAIN} else TO_ALL
+        self.board.effects.append(Signal(unit.name, steps[index].signal, to))
         wait_s = min(steps[index].wait_s, left_s)
         self._limit(unit, wait_s if wait_s < FOREVER_S else None)
 
@@ -124,7 +126,7 @@ class Stopping:
 
     def end_if_empty(self, unit: Unit) -> None:
         """The stop is over when nothing of the unit is left."""
-        if unit.stop_phase in (SIGNALS, StopPhase.KILL) and not (unit.running or unit.left):
+        if unit.stop_phase in BY_SIGNALS and not (unit.running or unit.left):
             self._on_stopped(unit)
 
     def _abandon(self, unit: Unit) -> None:

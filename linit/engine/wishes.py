@@ -22,21 +22,21 @@ def closure(names: Iterable[str], units: Mapping[str, Unit], links: Links) -> di
     that a dependency which had failed or was stopped is wanted again.
     """
     found: dict[str, Edge | None] = {name: None for name in names if name in units and not units[name].removed}
-    queue = deque(found)
-    while queue:
-        name = queue.popleft()
+    reached = [units[name] for name in found]
+    for unit in reached:  # it grows
+        name = unit.name
         edges: Iterable[Dependency] = links.pulled(name)
-        if units[name].service.kind is VIRTUAL:
+        if unit.service.kind is VIRTUAL:
             chosen = choose_provider(name, units, links, found)
             edges = () if chosen is None else (chosen,)
         for edge in edges:
             on = edge.on
             if on in found:
                 continue
-            unit = units.get(on)
-            if unit is not None and not unit.removed:
+            other = units.get(on)
+            if other is not None and not other.removed:
                 found[on] = (name, edge)
-                queue.append(on)
+                reached.append(other)
     return found
 
 
