@@ -137,7 +137,7 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("obstacles.py", "if not is_hopeful and is_lost(board, edge.on):", "if False:"),
     ("obstacles.py", "if on is not None and on.state is UP:", "if False:"),
     ("obstacles.py", "if unit.hope:\n        return False", "if False:\n        return False"),
-    ("board.py", "self.counts = dict.fromkeys(UnitState, 0) | Counter(unit.state for unit in counted)", "pass"),
+    ("board.py", "for unit in counted:\n            self.counts[unit.state] += 1", "pass"),
     ("wait_loops.py", " or on.name in hopeful", ""),
     ("wait_loops.py", " or _falls_with(dependent, edge, unit)", ""),
     ("wait_loops.py", "unit.next_service.dependencies if unit.next_service is not None and goes_down else ()", "()"),
@@ -220,6 +220,7 @@ FAULTS: Final[tuple[tuple[str, str, str], ...]] = (
     ("desires.py", "board.act(unit)\n                continue", "continue"),
     ("orders.py", "if unit.deadline_s is not None:", "if unit.deadline_s is None:"),
     ("lifecycle.py", "self.board.look(unit)\n        self.board.move(unit, E", "self.board.move(unit, E"),
+    ("stopping.py", "is ONLY_MAIN and unit.stop_phase is not HELD:", "is ONLY_MAIN:"),
 )
 
 

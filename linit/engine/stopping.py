@@ -15,7 +15,7 @@ from linit.engine.effects import Disarm, KillAll, Signal, To
 from linit.engine.events import STOP_TIMER
 from linit.engine.orders import arm, disarm, leave, limit_of, spawn, tell
 from linit.engine.transitions import GAVE_UP, STOP
-from linit.engine.unit import NO_STOP, SIGNALS, StopPhase, Unit
+from linit.engine.unit import HELD, NO_STOP, SIGNALS, StopPhase, Unit
 from linit.model.reason import STOP_TIMEOUT, Reason
 from linit.model.service import StopStep, StopTo
 from linit.model.state import MAIN, UP, Role
@@ -89,7 +89,7 @@ class Stopping:
 
     def on_main_end(self, unit: Unit) -> None:
         """The main process of a stopping unit ended."""
-        if unit.left and unit.service.stop_to is ONLY_MAIN:
+        if unit.left and unit.service.stop_to is ONLY_MAIN and unit.stop_phase is not HELD:
             self._kill(unit)
         self.end_if_empty(unit)
 

@@ -7,6 +7,7 @@ from typing import Any
 from linit.engine import effects, events
 from linit.engine.events import Verb
 from linit.engine.simulator import Behaviour, Simulator
+from linit.model.service import StopTo
 from linit.model.state import Outcome, UnitState
 from tests.simulation.graphs import plan
 from tests.simulation.playing import play
@@ -141,3 +142,20 @@ def test_a_person_who_holds_a_lock_is_refused_a_wait_that_a_new_plan_makes_endle
     assert text(machine, 77) == (
         "root would wait for db (start); db needs job (test.yaml:1:1); job waits for the lock apt, which tester holds"
     )
+
+
+def test_what_a_main_process_leaves_behind_stays_until_the_dependents_are_down() -> None:
+    """`stop_to: main`: the rest is ended when the stop begins in earnest, which waits for the dependents."""
+    behaviours = {"db": Behaviour(leaves_child=True), "web": Behaviour(stop_s=5.0)}
+    machine = started(world(behaviours, db={"stop_to": StopTo.MAIN}, web={"need": ["db"]}), "web")
+    machine.request(Verb.STOP, "db")
+    died = machine.main_of("db")
+    assert died is not None
+    end = machine.exit(died, 0)
+    assert end is not None
+    machine.tell(end)
+    assert machine.last_effects == ()
+    machine.run(until_s=machine.now_s + 4.0)
+    assert machine.states() == {"db": "stopping", "web": "stopping"}
+    machine.run()
+    assert (machine.states(), machine.engine._board.held) == ({"db": "down", "web": "down"}, 0)
