@@ -251,6 +251,13 @@ class Connection:
 
     # -- the end
 
+    def release(self) -> None:
+        """It has ended, and nothing is read or sent any more: give back what takes memory. A request that waits for
+        its answer may keep the rest for long."""
+        assert self.is_ended, "linit bug: a connection that goes on is released"
+        self._queue.clear()
+        del self._decoder
+
     def let_go(self) -> None:
         """What belongs to the connection ends with it: its locks."""
         while self.locks:

@@ -1,7 +1,7 @@
 """How do messages travel? MessagePack-RPC frames out of bytes and into bytes; what they say is in `messages.py`.
 
-The server's side: linitctl, which needs a fraction of it and must start fast, has its own (ctl/packing.py). Source of
-the framing: https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md.
+Both sides use it: to read the answer for a hundred services in Python costs linitctl more than to load the C extension
+(48.7 million instructions instead of 41.5). Source of the framing: https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from linit.control.messages import MALFORMED, NOTIFICATION, REQUEST, RESPONSE, T
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Final
 
     from linit.control.messages import ErrorRecord
+
+BUFFER_BYTES: Final = 16384  # that a decoder begins with; what the library begins with is a megabyte
 
 
 class MessageError(Exception):
@@ -58,6 +60,7 @@ class Decoder:
         self._fed = 0  # bytes, since the beginning of the stream
         self._boundary = 0  # where the frame begins that is being read
         self._unpacker = messagepack.Unpacker(
+            read_size=BUFFER_BYTES,
             max_buffer_size=message_max_bytes + (1 << 20),
             max_array_len=elements_max,
             max_map_len=elements_max,

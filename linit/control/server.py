@@ -162,6 +162,7 @@ class ControlServer:
             connection.let_go()
             self._rota.leave(connection)
             connection.watch.close()
+            connection.release()
             close()
 
     # -- what they ask

@@ -58,9 +58,10 @@ class SocketWatch:
             self._loop.remove_writer(self._fd)
 
     def close(self) -> None:
-        """Forget the descriptor."""
+        """Forget the descriptor, and whose it is: who is gone shall not wait for a collector of garbage."""
         self.reading(False)
         self.writing(False)
+        self._on_readable = self._on_writable = _nothing
 
 
 class PortWatch:
@@ -93,7 +94,8 @@ class PortWatch:
         self._writes = on
 
     def close(self) -> None:
-        """Forget the descriptor."""
+        """Forget the descriptor, and whose it is."""
+        self._on_readable = self._on_writable = _nothing
         if not self._epoll.closed:
             self._reads = self._writes = False
             self._loop.remove_reader(self._epoll.fileno())
@@ -115,3 +117,7 @@ class PortWatch:
         self._is_scheduled = False
         if self._reads and self._on_readable():
             self._schedule()
+
+
+def _nothing() -> bool:
+    return False

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import resource
 import socket
 import stat
 import tty
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -485,3 +487,29 @@ def test_of_clients_that_all_ask_again_at_once_each_is_heard_about_as_often() ->
         while len(asked) < 70:
             here.loop.step(1.0)
         assert all(abs(asked.count(name) - 10) <= 2 for name in names)
+
+
+def test_a_client_that_is_gone_leaves_nothing_behind() -> None:
+    """At once: thousands may come and go before anybody looks for garbage. Also while its request waits."""
+    with world(service("web", readiness=NOTIFY)) as here:
+        here.supervisor.held.add("web")
+        gc.collect()
+        gc.disable()
+        try:
+            one, other = here.client(), here.client()
+            gone, waits = (weakref.ref(each) for each in here.server._clients)
+            one.call("list")
+            other.ask("start", names=["web"])
+            here.loop.run_until(lambda: here.state("web") == "starting")
+            for talker in (one, other):
+                talker.socket.close()
+            here.loop.run_until(lambda: not here.server._clients)
+            here.loop.soon.clear()
+            assert gone() is None
+            connection = waits()
+            assert connection is not None and not hasattr(connection, "_decoder")
+            del connection
+            here.supervisor.dispatch(Ready("web"))
+            assert waits() is None
+        finally:
+            gc.enable()
