@@ -310,6 +310,18 @@ def test_nothing_is_checked_where_fstab_lists_nothing_to_check(panux: Path, line
     assert needs(services["localmount"]) == {"root"}
 
 
+def test_what_is_in_memory_is_localmounts_unless_its_mount_point_must_be_made(panux: Path) -> None:
+    """A service of its own is for who needs it, and makes the mount point."""
+    put(panux, "/etc/fstab", "/dev/vda / ext4 rw 0 1\n/dev/vdb /srv ext4 rw 0 0\n"
+        "tmpfs /tmp tmpfs rw 0 0\ntmpfs /tmp2 tmpfs rw 0 0\ntmpfs /srv/fast tmpfs rw 0 0\n")  # fmt: skip
+    for folder in ("tmp", "srv/fast"):
+        (panux / folder).mkdir(parents=True)
+    plan = compiled(panux)
+    mounts = {service.name for service in plan.services if service.name.startswith("mount-")}
+    assert mounts == {"mount-srv", "mount-tmp", "mount-tmp2", "mount-srv-fast"}
+    assert enabled(plan, "boot") & mounts == mounts - {"mount-tmp"}
+
+
 @pytest.mark.parametrize("path", ["/etc/modules", "/usr/lib/modules-load.d/sound.conf", "/run/modules-load.d/a.conf"])
 def test_modules_are_loaded_only_where_a_file_lists_some(panux: Path, path: str) -> None:
     """modules-load.d(5)."""
@@ -325,7 +337,7 @@ def test_each_file_system_of_fstab_is_a_service(panux: Path) -> None:
     services = {service.name: service for service in plan.services}
     mounts = {name for name in services if name.startswith("mount-")}
     assert mounts == {"mount-srv", "mount-srv-my_data_s_x", "mount-srv-fast", "mount-home"}
-    assert enabled(plan, "boot") & mounts == {"mount-srv"}, "what is in memory is mounted by localmount, or when needed"
+    assert enabled(plan, "boot") & mounts == {"mount-srv", "mount-srv-fast"}
     assert enabled(plan, "default") & mounts == {"mount-home"}
     assert "swap" in enabled(plan, "boot")
     inner = services["mount-srv-my_data_s_x"]
