@@ -52,9 +52,10 @@ def linit(folder: Path, job: Path, count: int) -> list[str]:
 
 
 def supervisord(folder: Path, job: Path, count: int) -> list[str]:
-    """supervisord.conf, without the server that supervisorctl asks."""
+    """supervisord.conf, without the server that supervisorctl asks. Silent, as it waits for who reads its lines."""
     folder.mkdir(parents=True)
-    base = f"[supervisord]\nnodaemon=true\nminfds=20000\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={folder}/pid\n"
+    base = "[supervisord]\nnodaemon=true\nsilent=true\nminfds=20000\nlogfile=/dev/null\nlogfile_maxbytes=0\n"
+    base += f"pidfile={folder}/pid\n"
     program = f"command={job}\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\n"
     text = base + "".join(f"[program:{name}]\n{program}" for name in names(count))
     (folder / "supervisord.conf").write_text(text)
