@@ -16,7 +16,7 @@ from linit import VERSION
 from linit.model.paths import Paths
 from linit.model.state import Finish
 from linit.runtime.failure import error_words
-from linit.system import mounts, rescue, signals, surroundings, texts
+from linit.system import identity, mounts, rescue, signals, surroundings, texts
 from linit.system.cmdline import CommandLine, parse
 from linit.system.console import DEVICE, Console
 from linit.system.rescue import EndAsked
@@ -53,6 +53,7 @@ def boot(console: Console, told_before: list[str]) -> NoReturn:
     for word in wishes.unknown:
         tell(f"kernel command line: found {word}, which means nothing to linit")
     surroundings.take_ctrl_alt_del(tell)
+    identity.settle(tell)
     paths = Paths.system()
     _make_folder(paths.run, tell)
     if wishes.emergency:

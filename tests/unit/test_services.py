@@ -153,7 +153,7 @@ def test_sysinit_is_early_and_everything_that_writes_comes_after_it() -> None:
     }  # fmt: skip
     assert members.isdisjoint(waiting)
     assert set(RUNNING) - waiting - members == {
-        "hostname", "hwclock", "hwdrivers", "loopback", "modules", "network", "sysctl",
+        "hwclock", "hwdrivers", "modules", "network", "sysctl",
     }  # fmt: skip
 
 

@@ -46,7 +46,12 @@ PIDFILES: Final[Mapping[str, str]] = {
     "network": "/run/udhcpc.pid", "nginx": "/run/nginx.pid", "redis": "/var/lib/redis/redis.pid",
     "syslogd": "/run/syslogd.pid",
 }  # fmt: skip
-BY_PID_1: Final[Mapping[str, Mapping[str, str]]] = {
+BY_PID_1: Final[Mapping[str, Mapping[str, Any]]] = {
+    "hostname": {"kind": "oneshot", "early": "true", "run": ["hostname", "-F", "/etc/hostname"]},
+    "loopback": {
+        "kind": "oneshot", "early": "true", "run": ["ip", "link", "set", "lo", "up"],
+        "stop": ["ip", "link", "set", "lo", "down"],
+    },
     "api-filesystems": {
         "kind": "oneshot",
         "early": "true",
@@ -58,7 +63,7 @@ ln -sfn fd/0 /dev/stdin
 ln -sfn fd/1 /dev/stdout
 ln -sfn fd/2 /dev/stderr""",
     },
-}
+}  # fmt: skip
 """What linit does itself as PID 1, as a service: for inits that leave it to one."""
 FOREGROUND_OPTION: Final = ("udhcpc -f ", 'udhcpc "${1:--f}" -p /run/udhcpc.pid ')
 """What the network's script says, and what the benchmark makes of it so that one script serves both forms."""
