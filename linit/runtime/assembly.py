@@ -135,7 +135,7 @@ class Assembly:
         supervisor = Supervisor(Engine(self.adapt(plan)), self.prelude, self.paths, self.processes, self.surroundings)
         is_system = self.mode == "system"
         supervisor.pipes.recorder = Recorder(supervisor.engine, self.prelude.time(), packs_later=is_system)
-        supervisor.members.cgroups.spares = is_system
+        supervisor.members.cgroups.keeps_empty = is_system
         pipes, environment_of = supervisor.pipes, supervisor.environment_of
         self._loggers = Loggers(self.prelude, self.processes, pipes, environment_of, supervisor.tell)
         self._costs = BootCosts(supervisor.pipes, supervisor.members, supervisor.confess)

@@ -43,10 +43,9 @@ class Cgroups:
         self._folder = f"{root}/{FOLDER}"
         self._loop = loop
         self._emptied = emptied
-        self.spares = False  # until `let_go`: none is removed, and the kernel counts for none
+        self.keeps_empty = False  # until `let_go`: to remove one costs as much as to make it
         self.is_new = False  # was the one that `create` gave last made by it?
         self._kept: dict[str, str] = {}  # those that are to be removed then
-        self._uncounted: set[str] = set()  # made before the kernel counted
         self._is_counting = False
         self._weights: dict[str, int] = {}  # by service, of those that are weighed otherwise than all
         self._epoll: select.epoll | None = None  # cgroup.events says POLLPRI, which asyncio cannot wait for
@@ -65,12 +64,10 @@ class Cgroups:
         self._kept.pop(name, None)
         if not self._is_counting:
             self._make_folder()
-            if not self.spares:
-                self._count()
+            self._count()
         try:
             os.mkdir(folder, 0o755)
             self.is_new = True
-            (self._uncounted.discard if self._is_counting else self._uncounted.add)(name)
             self._weigh(name, self._weights.get(name))
         except FileExistsError:
             if not self.is_populated(folder) and next(_below(folder), ""):
@@ -91,7 +88,8 @@ class Cgroups:
     def _count(self) -> None:
         """Have the kernel count for each service what it can. Where it cannot, `linit.runtime.usage` says so.
 
-        Each page and each block is charged then: a boot without takes a thirtieth less.
+        Before anything else runs: the kernel then rewrites its own code (memcg_kmem_online); with programs on another
+        emulated processor it was seen to panic there. To count from the end of a boot on would save that 0.02 s.
         """
         self._is_counting = True
         offered = kernel_files.read(f"{self._root}/cgroup.controllers").split()
@@ -100,10 +98,6 @@ class Cgroups:
                 with contextlib.suppress(OSError):
                     for path in (self._root, self._folder):
                         kernel_files.write(f"{path}/cgroup.subtree_control", f"+{each}")
-
-    def is_counted(self, name: str) -> bool:
-        """Has the kernel counted memory and transfers of a service since its cgroup was made, as far as it can?"""
-        return name not in self._uncounted
 
     def weigh(self, weights: Mapping[str, int]) -> None:
         """Give the cgroups of these services, when they are made, other shares of the processors than all have: from 1
@@ -185,7 +179,7 @@ class Cgroups:
     def remove(self, name: str, folder: str) -> None:
         """Forget an empty cgroup. What is not empty after all stays, and is used again at the next start."""
         self._unwatch(name)
-        if self.spares:
+        if self.keeps_empty:
             self._kept[name] = folder
         elif not _removed(folder):
             with contextlib.suppress(OSError):
@@ -193,14 +187,11 @@ class Cgroups:
                     os.rmdir(path)
 
     def let_go(self) -> None:
-        """Remove what was kept, and have the kernel count: the boot is over."""
-        self.spares = False
+        """Remove what was kept, and keep nothing from now on."""
+        self.keeps_empty = False
         kept, self._kept = self._kept, {}
         for name, folder in kept.items():
             self.remove(name, folder)
-        if not self._is_counting and self.are_there():
-            self._make_folder()
-            self._count()
 
     def close(self) -> None:
         """Let go of all descriptors."""

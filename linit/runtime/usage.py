@@ -16,8 +16,6 @@ from linit.runtime import kernel_files
 from linit.runtime.members import Members
 
 NO_CGROUP: Final = "no cgroup: added up from {processes}; what has ended or cannot be found is not in it"
-LATE: Final = "begun before the boot was over: {controllers} added up from {processes}; what has ended is not in it"
-SINCE_MADE: Final = ("memory", "io")  # what is counted from the moment at which the kernel is asked to
 NO_CONTROLLER: Final = "its cgroup has no {controllers}: added up from {processes}; what has ended is not in it"
 
 
@@ -45,15 +43,11 @@ def record(members: Members, service: Service) -> dict[str, Any]:
         return {}
     folder = members.cgroup(service.name)
     has_limits = service.execution.limits != Limits()
-    is_counted = members.cgroups.is_counted(service.name)
-    return {
-        **asdict(usage(folder, pids, is_counted=is_counted)),
-        "unenforced": "no cgroup v2" if has_limits and not folder else "",
-    }
+    return {**asdict(usage(folder, pids)), "unenforced": "no cgroup v2" if has_limits and not folder else ""}
 
 
-def usage(folder: str, pids: Collection[int], *, is_counted: bool = True) -> Usage:
-    """Of the cgroup `folder` ("" for none), whose known processes are `pids`. `is_counted`: since it was made."""
+def usage(folder: str, pids: Collection[int]) -> Usage:
+    """Of the cgroup `folder` ("" for none), whose known processes are `pids`."""
     added = of_processes(pids)
     processes = f"{len(pids)} process{'' if len(pids) == 1 else 'es'}"
     if not folder:
@@ -65,21 +59,16 @@ def usage(folder: str, pids: Collection[int], *, is_counted: bool = True) -> Usa
         "pids": ("tasks",),
     }
     lacking = [each for each, names in fallbacks.items() if getattr(counted, names[0]) is None]
-    late = [] if is_counted else [each for each in SINCE_MADE if each not in lacking]
-    if late:
-        counted = replace(counted, memory_peak_bytes=None)
-    filled = {name: getattr(added, name) for each in (*lacking, *late) for name in fallbacks[each]}
-    texts = []
-    if lacking:
-        word = "controller" if len(lacking) == 1 else "controllers"
-        texts.append(NO_CONTROLLER.format(controllers=f"{word} {_listed(lacking)}", processes=processes))
-    if late:
-        texts.append(LATE.format(controllers=_listed(late), processes=processes))
-    return replace(counted, **filled, lost="; ".join(texts))
+    if not lacking:
+        return counted
+    filled = {name: getattr(added, name) for each in lacking for name in fallbacks[each]}
+    text = NO_CONTROLLER.format(controllers=_listed(lacking), processes=processes)
+    return replace(counted, **filled, lost=text)
 
 
 def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])}{' and ' if names[1:] else ''}{names[-1]}"
+    word = "controller" if len(names) == 1 else "controllers"
+    return f"{word} {', '.join(names[:-1])}{' and ' if names[1:] else ''}{names[-1]}"
 
 
 def of_cgroup(folder: str) -> Usage:

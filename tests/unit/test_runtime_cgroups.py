@@ -29,7 +29,7 @@ def test_an_empty_cgroup_is_removed_with_those_below_it(cgroups: Cgroups, tmp_pa
 
 def test_during_a_boot_empty_cgroups_are_kept(cgroups: Cgroups, tmp_path: Path) -> None:
     """Nobody waits for their end; they go when it is over, and from then on at once."""
-    cgroups.spares = True
+    cgroups.keeps_empty = True
     folder = cgroups.create("check")
     cgroups.remove("check", folder)
     assert Path(folder).is_dir()
@@ -41,7 +41,7 @@ def test_during_a_boot_empty_cgroups_are_kept(cgroups: Cgroups, tmp_path: Path) 
 
 def test_a_kept_cgroup_that_is_used_again_stays(cgroups: Cgroups) -> None:
     """It is somebody's when the boot is over."""
-    cgroups.spares = True
+    cgroups.keeps_empty = True
     folder = cgroups.create("again")
     assert cgroups.is_new
     cgroups.remove("again", folder)
@@ -49,22 +49,3 @@ def test_a_kept_cgroup_that_is_used_again_stays(cgroups: Cgroups) -> None:
     assert not cgroups.is_new
     cgroups.let_go()
     assert Path(folder).is_dir()
-
-
-def test_during_a_boot_the_kernel_counts_for_none(cgroups: Cgroups, tmp_path: Path) -> None:
-    """To charge each page costs a thirtieth of a boot. What began before is known for it; a new start is counted."""
-    (tmp_path / "cgroup.controllers").write_text("cpu io memory pids\n")
-    (tmp_path / "linit").mkdir()
-    wishes = [folder / "cgroup.subtree_control" for folder in (tmp_path, tmp_path / "linit")]
-    for file in wishes:
-        file.touch()
-    cgroups.spares = True
-    cgroups.create("early")
-    assert [file.read_text() for file in wishes] == ["", ""]
-    cgroups.let_go()
-    cgroups.create("late")
-    assert all("+pids" in file.read_text() for file in wishes)
-    assert (cgroups.is_counted("early"), cgroups.is_counted("late")) == (False, True)
-    cgroups.remove("early", cgroups.create("early"))
-    cgroups.create("early")
-    assert cgroups.is_counted("early")

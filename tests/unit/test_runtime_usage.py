@@ -74,18 +74,6 @@ def test_what_controllers_lack_is_added_up_from_processes_and_said(folder: Path)
     )
 
 
-def test_what_was_counted_only_from_some_moment_on_is_added_up_from_processes(folder: Path) -> None:
-    """Of a service that began before the boot was over. Processes and time are known all the same."""
-    fill(folder, **FULL)
-    found = usage(str(folder), [os.getpid()], is_counted=False)
-    assert (found.cpu_s, found.tasks, found.tasks_peak, found.memory_peak_bytes) == (1.5, 3, 7, None)
-    assert found.memory_bytes is not None
-    assert found.memory_bytes > 1 << 20
-    assert found.lost == (
-        "begun before the boot was over: memory and io added up from 1 process; what has ended is not in it"
-    )
-
-
 def test_without_a_cgroup_all_is_added_up_from_processes_and_said() -> None:
     found = usage("", [os.getpid(), os.getppid()])
     assert found.tasks is not None
