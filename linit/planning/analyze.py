@@ -129,7 +129,7 @@ def moments(course: Course) -> list[dict[str, Any]]:
         ("first line of linit", found.get(Mark.LINIT), "the interpreter" if Mark.EXEC in found else NO_EXEC),
         ("plan loaded", course.plan_s, "its modules, and the plan"),
         ("first service spawned", course.first_spawn_s, "" if course.first_spawn_s is not None else "none was"),
-        ("event loop runs", found.get(Mark.LOOP), "the log process and the control socket"),
+        ("event loop runs", found.get(Mark.LOOP), "the first services, and the control socket"),
         (f"{course.runlevel} reached", course.reached_s, "" if course.reached_s is not None else _unreached(course)),
     ]
     if Mark.EXEC not in found and not course.is_machine:

@@ -65,7 +65,7 @@ def test_time_tells_the_phases(analyzed: Analyze) -> None:
         "first line of linit    1.250 s  0.250 s  the interpreter",
         "plan loaded            3.000 s  1.750 s  its modules, and the plan",
         "first service spawned  3.000 s  0.000 s",
-        "event loop runs        3.250 s  0.250 s  the log process and the control socket",
+        "event loop runs        3.250 s  0.250 s  the first services, and the control socket",
         "default reached        7.500 s  4.250 s",
         "",
         "AT: since the beginning of the kernel. AFTER: since the moment before.",

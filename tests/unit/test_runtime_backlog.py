@@ -139,7 +139,7 @@ def test_a_turn_ends_after_its_time_too_but_never_before_something_was_done() ->
 
 
 def test_before_the_loop_runs_nobody_waits_for_a_turn() -> None:
-    """The first wave of a boot comes before the log process and the control socket."""
+    """The first wave of a boot comes before the control socket."""
     world = World({START_ALL: spawns(MANY)}, takes_s=2 * TURN_S)
     world.backlog.takes_turns = False
     world.backlog.add(START_ALL)
