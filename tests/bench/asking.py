@@ -99,14 +99,14 @@ def _at_rest(path: str, size: int) -> Iterator[Figure]:
 
 def _in_storms(path: str, size: int, crowd: Crowd) -> Iterator[Figure]:
     """All services are killed at once, some times; asked is from then until all run again."""
-    for count in CLIENTS[:2]:
+    for count in CLIENTS:
         latencies_s: list[float] = []
         taken_s = 0.0
         for _ in range(STORMS):
             victims = crowd.pids[-size:]
-            kill(victims)
             is_over = functools.partial(_have_begun, crowd, len(crowd.pids) + size, time.monotonic() + LIMIT_S)
-            storm_s, storm_latencies_s = _round_trips(path, "why", {"name": "s00000"}, count, is_over)
+            crash = functools.partial(kill, victims)
+            storm_s, storm_latencies_s = _round_trips(path, "why", {"name": "s00000"}, count, is_over, begin=crash)
             taken_s += storm_s
             latencies_s += storm_latencies_s
         who = f"{count} client{'s' if count > 1 else ''}"
@@ -125,14 +125,22 @@ def _have_begun(crowd: Crowd, count: int, until_s: float) -> bool:
 
 
 def _round_trips(
-    path: str, method: str, params: dict[str, Any], count: int, is_over: Callable[[], bool]
+    path: str,
+    method: str,
+    params: dict[str, Any],
+    count: int,
+    is_over: Callable[[], bool],
+    *,
+    begin: Callable[[], object] = lambda: None,
 ) -> tuple[float, list[float]]:
-    """Until it is over: how long that was, and how long each answer took. In seconds."""
+    """From `begin`, when all clients are there, until it is over: how long that was, and how long each answer took. In
+    seconds."""
     clients = {client.fileno(): client for client in (Client(path, method, params) for _ in range(count))}
     poll = select.epoll()
     for fd in clients:
         poll.register(fd, select.EPOLLIN)
     latencies_s: list[float] = []
+    begin()
     began_s = time.perf_counter()
     for client in clients.values():
         client.ask()
