@@ -1,7 +1,7 @@
 """How long may one turn of the loop take? When a thousand services crash at once, who asks meanwhile is answered.
 
-What can come in thousands (exits, timers, programs that began) asks before each of them whether the turn is over, and if
-so leaves the rest for the next: the loop then serves whoever else has something, clients of the control socket above
+What can come in thousands (exits, timers, programs that began) asks before each of them whether the turn is over, and
+if so leaves the rest for the next: the loop then serves whoever else has something, clients of the control socket above
 all, for whom there is a queue (`linit.control.rota`). Nothing is reordered within its kind.
 """
 
