@@ -36,7 +36,7 @@ def test_real_processes_are_started_asked_about_and_stopped() -> None:
         f"ctl: {commands.BARE}",
         *(f"ctl: linitctl {' '.join(asked)}" for asked in commands.ASKED),
         *(f"control: round trips, {who}" for who in ("1 client", "10 clients", "100 clients")),
-        *(f"control: p99 while all crash and respawn, {who}" for who in ("1 client", "10 clients")),
+        *(f"control: p99 while all crash and respawn, {who}" for who in ("1 client", "10 clients", "100 clients")),
         "scale: begun by linit, compiling",
         "scale: begun by linit",
         "scale: memory per service, linit",
