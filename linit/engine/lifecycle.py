@@ -144,7 +144,8 @@ class Lifecycle:
             unit.reason = reason
 
     def _want(self, unit: Unit) -> None:
-        if not unit.unmet and unit.next_service is None and not self.starting.is_put_off(unit):
+        is_free = not unit.unmet and not self.board.goals  # by a goal that is still to be judged more may be in the way
+        if is_free and unit.next_service is None and not self.starting.is_put_off(unit):
             self.starting.begin(unit)
             return
         waits_for = self._first_unmet(unit) if unit.unmet else ""

@@ -538,3 +538,15 @@ def test_a_trigger_that_failed_with_its_service_is_the_root_once_that_was_made_a
     )
     behaviours = {"web": Behaviour(dies_after_s=0.5)}
     play(Scenario(services, behaviours, actions, end_s=267.826, target="web"), thorough=True)
+
+
+def test_a_respawn_that_is_asked_for_waits_for_what_the_same_request_brings_back() -> None:
+    """Seed 5020000016: `web` is between two respawns and `cache` is stopping when `web` is asked for, which wants it."""
+    services: dict[str, Any] = {"web": {"want": ["cache"], "restart": "on_failure", "post": True}, "cache": {}}
+    behaviours = {"web": Behaviour(status=256), "cache": Behaviour(stop_s=0.8)}
+    actions = (
+        Ask(60.821, Verb.START, ("web",)),
+        Ask(66.323, Verb.STOP, ("cache",)),
+        Ask(66.823, Verb.START, ("web",)),
+    )
+    play(Scenario(services, behaviours, actions, end_s=271.447, target="cache"), thorough=True)
