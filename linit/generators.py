@@ -264,5 +264,3 @@ def _once(sources: Iterable[Source]) -> tuple[Source, ...]:
 
 def _fault(path: str, found: str) -> Fault:
     return Fault(Severity.WARNING, Place(path), "", found, "definitions", "all that it wrote is left out")
-
-

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType
 from typing import Any, Final
 
-from linit.bundling import reduction
+from linit.bundling import halves, reduction
 from linit.bundling.leaner import drop_unused, lean, made_lean
 
 TOP: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -34,10 +34,15 @@ FIRST: Final = (
     "linit.control.listener", "linit.runtime.readiness", "linit.runtime.background", "linit.runtime.notify",
 )  # fmt: skip
 """What hardly any boot does without, with all that these import at their heads. One by one they would cost more."""
+CHILD: Final = ("linit.runtime.spawn",)
+"""What runs in a forked child until that becomes a program, with all that it imports."""
 LOGS: Final = ("linit.logs.process",)
 IN_TROUBLE: Final = ("ctypes", "hashlib", "re", "traceback")
 """Modules of the library that linit may ask for when there is no disk any more."""
 LOADER: Final = "linit.lean.bundle"
+AWAKE: Final = f"{TOP}/bundling/awake.txt"
+WHOLE: Final = "linit.lean"
+"""What the names of modules begin with that are not divided: small ones, looked into at every turn of the loop."""
 HEAD_BYTES: Final = 64
 
 
@@ -53,13 +58,15 @@ def main() -> int:
     return 0
 
 
-def bundle(shown: str = BESIDE) -> bytes:
-    """The whole file of PID 1."""
+def bundle(shown: str = BESIDE, table: str = AWAKE) -> bytes:
+    """The whole file of PID 1; `table`: of the functions that run in a boot."""
     sources = {name: path for name, path in modules(PACKAGES) if name not in NEVER}
     trees = lean_trees(sources)
     trees |= asyncio_trees(sources)
     drop_unused(trees)
-    return written(trees, sources, shown, FIRST, tuple(library(IN_TROUBLE)))
+    ran = halves.awake_functions(read(table))
+    awake = {name: functions for name, functions in ran.items() if not name.startswith(WHOLE)}
+    return written(trees, sources, shown, FIRST, beside=tuple(library(IN_TROUBLE)), awake=awake)
 
 
 def bundle_of_logs(shown: str = BESIDE) -> bytes:
@@ -68,7 +75,7 @@ def bundle_of_logs(shown: str = BESIDE) -> bytes:
     trees = lean_trees(sources)
     drop_unused(trees)
     needed = {*in_order(trees, LOGS), LOADER}
-    return written({name: trees[name] for name in trees if name in needed}, sources, shown, LOGS, ())
+    return written({name: trees[name] for name in trees if name in needed}, sources, shown, LOGS, beside=(), awake={})
 
 
 def lean_trees(sources: Mapping[str, str]) -> dict[str, ast.Module]:
@@ -81,15 +88,60 @@ def written(
     sources: Mapping[str, str],
     shown: str,
     first: Iterable[str],
+    *,
     beside: tuple[str, ...],
+    awake: Mapping[str, frozenset[str]],
 ) -> bytes:
-    """A bundle of these modules; those that `first` import run at once."""
-    codes = {name: compiled(tree, place(sources[name], shown)) for name, tree in trees.items()}
+    """A bundle of these modules; those that `first` import run at once, in halves where `awake` has their functions."""
+    paths = {name: place(sources[name], shown) for name in trees}
+    codes = {name: compiled(tree, paths[name]) for name, tree in trees.items()}
+    rests = first_halves(trees, codes, paths, awake)
     entry = {name: (sources[name].endswith("/__init__.py"), place(sources[name], shown)) for name in trees}
     eager = tuple((name, *entry[name], codes[name]) for name in in_order(trees, first) if name != LOADER)
     at_once = {LOADER, *(name for name, *_ in eager)}
     later = {name: (*entry[name], marshal.dumps(code)) for name, code in codes.items() if name not in at_once}
-    return framed(codes[LOADER], eager, later, beside)
+    return framed(codes[LOADER], eager, later, rests, child=reached(trees, CHILD), beside=beside)
+
+
+def first_halves(
+    trees: Mapping[str, ast.Module],
+    codes: dict[str, CodeType],
+    paths: Mapping[str, str],
+    awake: Mapping[str, frozenset[str]],
+) -> dict[str, tuple[bool, bytes]]:
+    """Puts the first halves of modules into `codes`; gives the others: do they define names, and what is in them."""
+    rests = {}
+    for name, each in halves.divided(trees, awake).items():
+        if each.asleep or each.rest.body:
+            known = {code.co_qualname: code for code in codes_in(codes[name])}
+            functions = tuple(
+                (known[asleep], *(halves.defaults_of(node) or ())) for asleep, node in each.asleep.items()
+            )
+            codes[name] = compiled(each.first, paths[name])
+            rest = compiled(each.rest, paths[name]) if each.rest.body else None
+            rests[name] = (rest is not None, marshal.dumps((rest, functions)))
+    return rests
+
+
+def reached(trees: Mapping[str, ast.Module], roots: Iterable[str]) -> frozenset[str]:
+    """The modules that these import, anywhere, and those that they import in turn."""
+    todo, found = list(roots), set[str]()
+    while todo:
+        name = todo.pop()
+        if name not in found and name in trees:
+            found.add(name)
+            for node in ast.walk(trees[name]):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    todo += imports_of(ast.Module([node], []))
+    return frozenset(found)
+
+
+def codes_in(code: CodeType) -> Iterator[CodeType]:
+    """The functions and classes of a module, and those within."""
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield each
+            yield from codes_in(each)
 
 
 def asyncio_trees(sources: dict[str, str]) -> dict[str, ast.Module]:
@@ -102,17 +154,27 @@ def asyncio_trees(sources: dict[str, str]) -> dict[str, ast.Module]:
 
 
 def framed(
-    loader: CodeType, eager: Any, later: Mapping[str, tuple[bool, str, bytes]], beside: tuple[str, ...]
+    loader: CodeType,
+    eager: Any,
+    later: Mapping[str, tuple[bool, str, bytes]],
+    rests: Mapping[str, tuple[bool, bytes]],
+    *,
+    child: frozenset[str],
+    beside: tuple[str, ...],
 ) -> bytes:
     """What `linit.lean.bundle` describes. Offsets stand in the head, whose length depends on them: so they are
     counted from its end."""
-    offset, places = 0, {}
+    offset, places, others = 0, {}, {}
     for name, (is_package, path, data) in later.items():
         places[name] = (is_package, path, offset, len(data))
         offset += len(data)
-    head = marshal.dumps((loader, eager, places, beside))
+    for name, (has_names, data) in rests.items():
+        others[name] = (has_names, offset, len(data))
+        offset += len(data)
+    head = marshal.dumps((loader, eager, (places, others, child, beside)))
     first = f"linit {sys.hexversion:x} {len(head)}".encode().ljust(HEAD_BYTES - 1) + b"\n"
-    return first + head + b"".join(data for _, _, data in later.values())
+    bodies = [data for _, _, data in later.values()] + [data for _, data in rests.values()]
+    return first + head + b"".join(bodies)
 
 
 def library(roots: Iterable[str]) -> list[str]:

@@ -71,9 +71,7 @@ class PortWatch:
     by the loop, after others had their turn.
     """
 
-    def __init__(
-        self, loop: Loop, fd: int, on_readable: Callable[[], bool], on_writable: Callable[[], object]
-    ) -> None:
+    def __init__(self, loop: Loop, fd: int, on_readable: Callable[[], bool], on_writable: Callable[[], object]) -> None:
         self._loop = loop
         self._on_readable = on_readable
         self._on_writable = on_writable

@@ -15,33 +15,37 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import CodeType, FunctionType, ModuleType
 
     Entry = tuple[str, bool, str, CodeType]  # name, is it a package, where its source is, its code
     Place = tuple[bool, str, int, int]  # is it a package, where its source is, offset in the file, length
+    Part = tuple[bool, int, int]  # has it names, offset in the file, length
+    Beyond = tuple[dict[str, Place], dict[str, Part], frozenset[str], tuple[str, ...]]  # see `load`
 
 HEADER_BYTES = 16  # of a .pyc: PEP 552
 _found: Bundle | None = None
 
 
-def load(file: int, base: int, eager: tuple[Entry, ...], later: dict[str, Place], library: tuple[str, ...]) -> None:
+def load(file: int, base: int, eager: tuple[Entry, ...], beyond: Beyond) -> None:
     """Runs the modules that the boot needs and takes over the import of the others; `file`: a descriptor of the bundle,
-    `base`: where in it the code of the others begins, `library`: modules of the library that `keep` takes along.
+    `base`: where in it the code of the others begins, `beyond`: where the other modules are and the rests of those that
+    are divided, the modules that a forked child comes to, those of the library that `keep` takes along.
 
     Whatever these modules raise comes through, with none of them left: the caller has their sources.
     """
     global _found
     _module("linit", True, "")
     _module("linit.lean", True, "")
-    _module(__name__, False, "").__dict__.update(is_open=is_open, keep=keep, close=close)
+    _module(__name__, False, "").__dict__.update(is_open=is_open, keep=keep, close=close, complete=complete)
+    _found = Bundle(file, base, beyond)
     try:
         for name, is_package, path, code in eager:
-            exec(code, _module(name, is_package, path).__dict__)
+            _run(name, code, _module(name, is_package, path).__dict__)
     except BaseException:
+        _found = None
         for name in [name for name in sys.modules if name.partition(".")[0] == "linit"]:
             del sys.modules[name]
         raise
-    _found = Bundle(file, base, later, library)
     sys.meta_path.insert(0, _found)
 
 
@@ -57,12 +61,20 @@ def keep() -> Iterator[str]:
 
 
 def close() -> None:
-    """Nothing comes out of the file any more."""
+    """Nothing comes out of the file any more: for a bundle of which nothing is left for later."""
     global _found
     if _found is not None:
+        assert not _found.divided, "linit bug: modules without their rest"
         sys.meta_path.remove(_found)
         posix.close(_found.file)
         _found = None
+
+
+def complete(only: bool = False) -> None:
+    """Have every module whole, those too that are still to be imported: for before a fork(2), since a child closes the
+    file and goes on. `only`: those that a child comes to which becomes a program. Raises OSError."""
+    if _found is not None:
+        _found.complete(only)
 
 
 def _module(name: str, is_package: bool, path: str) -> ModuleType:
@@ -78,14 +90,111 @@ def _module(name: str, is_package: bool, path: str) -> ModuleType:
     return module
 
 
+def _run(name: str, code: CodeType, space: dict[str, Any]) -> None:
+    """What a module does when it is imported."""
+    assert _found is not None, "linit bug: a module of a bundle that is closed"
+    rest = Rest(name, space) if name in _found.rests else None
+    exec(code, space)
+    if rest is not None:
+        rest.follow()
+
+
+class Rest:
+    """What of a module no boot needs as long as all goes well: functions asleep, and names that are not there yet."""
+
+    __slots__ = ("_asleep", "_code", "_functions", "_has_run", "_space", "name")
+
+    def __init__(self, name: str, space: dict[str, Any]) -> None:
+        assert _found is not None, "linit bug: the rest of a module without a bundle"
+        self.name = name
+        self._space = space
+        self._asleep: list[FunctionType] = []
+        self._functions: tuple[Any, ...] = ()
+        self._code: CodeType | None = None
+        self._has_run = False
+        _found.divided.append(self)
+        space["_asleep"] = self.stub
+        if _found.rests[name][0]:
+            space["__getattr__"] = self.find
+
+    def stub(self) -> FunctionType:
+        """What stands for the next function that is asleep, and becomes that when it is called."""
+        number = len(self._asleep)
+        made: FunctionType = _Function(_WAKING, self._space, "asleep")
+        made.__kwdefaults__ = {"_rest": self, "_number": number}
+        self._asleep.append(made)
+        if self._functions:
+            _become(made, *self._functions[number])
+        return made
+
+    def find(self, name: str) -> Any:
+        """A name that the module has not yet. Raises AttributeError; OSError where the bundle cannot be read."""
+        if name[:2] != "__":
+            self.wake()
+            if name in self._space:
+                return self._space[name]
+        raise AttributeError(f"module {self.name!r} has no attribute {name!r}")
+
+    def wake(self) -> None:
+        """Completes the module. Raises OSError, and nothing has changed."""
+        if self._functions or _found is None:
+            return
+        self._code, functions = marshal.loads(_found.rest_of(self.name))
+        self._functions = functions or ((),)
+        for made, function in zip(self._asleep, functions, strict=False):
+            _become(made, *function)
+        if self._has_run:
+            self.follow()
+
+    def follow(self) -> None:
+        """The module has run; what is left of it does so now if it was asked for: it may need all that is before."""
+        self._has_run = True
+        code, self._code = self._code, None
+        if self._functions:
+            self._space.pop("__getattr__", None)
+        if code is not None:
+            exec(code, self._space)
+
+    def function(self, number: int) -> FunctionType:
+        """One that was asleep."""
+        self.wake()
+        return self._asleep[number]
+
+
+def _waking(*given: Any, _rest: Rest, _number: int, **words: Any) -> Any:
+    return _rest.function(_number)(*given, **words)
+
+
+def _become(made: FunctionType, code: CodeType, defaults: Any, words: Any) -> None:
+    made.__code__ = code
+    made.__defaults__ = defaults
+    made.__kwdefaults__ = words
+    made.__name__ = code.co_name
+    made.__qualname__ = code.co_qualname
+
+
+_Function: Any = type(_waking)
+_WAKING = _waking.__code__  # it asks for no name of its module: it runs in that of the function it stands for
+
+
 class Bundle:
     """A finder and loader, as importlib wants them, of the modules that were not needed at once."""
 
-    def __init__(self, file: int, base: int, later: dict[str, Place], library: tuple[str, ...]) -> None:
+    def __init__(self, file: int, base: int, beyond: Beyond) -> None:
         self.file = file
         self.base = base
-        self.later = later
-        self.library = library
+        self.later, self.rests, self.child, self.library = beyond
+        self.divided: list[Rest] = []
+        self.is_whole = False
+
+    def complete(self, only: bool = False) -> None:
+        """See the function above."""
+        while wanted := [rest for rest in self.divided if not only or rest.name in self.child]:
+            for rest in wanted:
+                rest.wake()  # which may import others, and have these complete in turn
+                if rest in self.divided:
+                    self.divided.remove(rest)
+        self.is_whole = self.is_whole or not only
 
     def keep(self) -> Iterator[str]:
         """See the function above."""
@@ -100,8 +209,19 @@ class Bundle:
                 kept[name] = is_package, path, end, len(data)
                 end += len(data)
             yield name
+        parts: dict[str, Part] = {}
+        for name, (has_names, offset, length) in self.rests.items():
+            posix.write(memory, posix.pread(self.file, length, self.base + offset))
+            parts[name] = has_names, end, length
+            end += length
+            yield name
         posix.close(self.file)
-        self.file, self.base, self.later, self.library = memory, 0, kept, ()
+        self.file, self.base, self.later, self.rests, self.library = memory, 0, kept, parts, ()
+
+    def rest_of(self, name: str) -> bytes:
+        """The rest of a module, marshalled. Raises OSError."""
+        _, offset, length = self.rests[name]
+        return posix.pread(self.file, length, self.base + offset)
 
     def _data_of(self, name: str) -> tuple[bool, str, bytes] | None:
         """A module's marshalled code; None where it is not there as bytecode."""
@@ -139,5 +259,7 @@ class Bundle:
         """Runs its code."""
         _, _, offset, length = self.later[module.__name__]
         code = marshal.loads(posix.pread(self.file, length, self.base + offset))
-        exec(code, module.__dict__)
+        _run(module.__name__, code, module.__dict__)
+        if self.is_whole:
+            self.complete()
         self.later.pop(module.__name__, None)

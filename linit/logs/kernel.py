@@ -95,4 +95,3 @@ class Kernel:
         if self._note >= 0:
             with contextlib.suppress(OSError):
                 os.pwrite(self._note, _NOTE.pack(number, file.length.size_bytes, file.length.inode), 0)
-

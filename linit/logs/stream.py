@@ -158,4 +158,3 @@ class Stream:
         if self._spool:
             self._spool.remove()
             self._spool = None
-

@@ -51,9 +51,7 @@ UNIT_NEIGHBOURS: Final = {"owners", "others", "listed"}  # found when they are a
 UNIT_COUNTS: Final = {"blockers", "doomed", "unmet", "holders", "alive", "hopeful", "ready"}  # kept by the edges
 
 _NEW: Final = Unit("", Service("", Place("")))
-UNIT_SAVED: Final = tuple(
-    name for name in Unit.__slots__ if name not in UNIT_DERIVED | UNIT_COUNTS | UNIT_NEIGHBOURS
-)
+UNIT_SAVED: Final = tuple(name for name in Unit.__slots__ if name not in UNIT_DERIVED | UNIT_COUNTS | UNIT_NEIGHBOURS)
 
 
 def take(engine: Engine) -> bytes:

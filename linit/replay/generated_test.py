@@ -96,9 +96,11 @@ def lines(recording: Recording) -> Iterator[str]:
     yield f'"""A recording of linit {recording.version}: what its engine makes of these events."""'
     yield ""
     for module, names in sorted(source.modules.items()):
-        yield from _joined(f"from {module} import (", sorted(names), ")", 0).replace(
-            f"import ({', '.join(sorted(names))})", f"import {', '.join(sorted(names))}"
-        ).splitlines()
+        yield from (
+            _joined(f"from {module} import (", sorted(names), ")", 0)
+            .replace(f"import ({', '.join(sorted(names))})", f"import {', '.join(sorted(names))}")
+            .splitlines()
+        )
     yield ""
     yield from "\n\n".join(parts).splitlines()
     yield from ("", "EVENTS = [  # (seconds on the engine's clock, event)", *events, "]")

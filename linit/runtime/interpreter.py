@@ -13,7 +13,8 @@ FALLBACK: Final = "/usr/bin/python3"  # an interpreter that does not know its ow
 FAULT: Final = 70  # EX_SOFTWARE of sysexits.h
 BUNDLED: Final = frozenset({"linit.logs.process"})  # programs that may lie in a bundle of their own
 BUNDLE: Final = """\
-import marshal, posix
+import gc, marshal, posix
+gc.disable()
 for folder in sys.path:
     try:
         file = posix.open(folder + "/{file}.bundle", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -29,6 +30,7 @@ for folder in sys.path:
         posix.close(file)
     except Exception:
         continue
+gc.enable()
 """
 """As the launcher of PID 1 does it: linit/bundling/README.md. Where there is none, the modules lie there one by one."""
 BOOTSTRAP: Final = """\

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from linit.lean import bundle
 from linit.model.service import Execution
 from linit.runtime import accounts, kernel_files, limits, programs
 from linit.runtime.failure import StepFailed, error_words
@@ -75,11 +76,14 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
         import resource  # noqa: F401 likewise
     if launch.tty:
         import termios  # noqa: F401 likewise
-    return fork(lambda gate: _become(launch, gate, (*handled, *ignored)), handled)
+    return fork(lambda gate: _become(launch, gate, (*handled, *ignored)), handled, becomes_program=True)
 
 
-def fork(become: Callable[[int], NoReturn], handled: Collection[int]) -> tuple[int, int]:
+def fork(
+    become: Callable[[int], NoReturn], handled: Collection[int], *, becomes_program: bool = False
+) -> tuple[int, int]:
     """A child whose whole life is `become`, which is given the other end of the gate."""
+    bundle.complete(becomes_program)  # the child has not the file that the rest of linit is in
     gate, far_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         # A signal between fork and execve would run our handler in the child, which writes to our wake-up pipe:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from panux import places
-from panux.bench import measure, results
+from panux.bench import awake, measure, results
 from panux.bench.disk import Disk, disk_of
 from panux.bench.graph import critical_path_s, lower_bound_s, work_s
 from panux.bench.guest import MODES, WALL_CPUS
@@ -55,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
         "--rounds", type=int, metavar="N", help=f"boots of each ({ROUNDS} by the clock, one with instructions counted)"
     )
     made.add_argument("--profile", action="store_true", help="only linit: where the time of its boot goes")
+    made.add_argument(
+        "--awake", action="store_true", help="note what of linit runs in a boot: linit/bundling/README.md"
+    )
     made.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
     made.add_argument("--svg", type=Path, metavar="FILE", help="draw the boots as bars")
     made.add_argument("--from-json", type=Path, metavar="FILE", help="boot nothing: show what an earlier run wrote")
@@ -170,6 +173,19 @@ def show_profiles(options: argparse.Namespace) -> None:
         print(f"\nset {set_name}, {MODE_TITLES[mode]}\n{profile_text(found)}", flush=True)
 
 
+def note_awake(options: argparse.Namespace) -> None:
+    """Boots linit with each set, on a new disk and on one that was booted before, and writes what ran."""
+    bench = Bench(options, Progress())
+    noted = []
+    for set_name in options.set or SETS:
+        jobs, disk = job_set(set_name, lambda name: name), bench.disk(OWN, set_name)
+        for boot, each in zip(BOOTS, (disk, seasoned(OWN, disk, jobs, bench.progress)), strict=True):
+            with bench.progress.step(f"icount, {set_name}, {boot} boot: linit, what runs"):
+                noted.append(awake.awake(each, jobs))
+    awake.write(noted)
+    print(f"written: {awake.TABLE}")
+
+
 def write(options: argparse.Namespace, comparisons: list[Comparison], bench: Bench | None) -> None:
     """Writes the files that were asked for, after each round anew: a long run that is stopped leaves something."""
     if options.json and bench:
@@ -185,6 +201,9 @@ def main() -> int:
     try:
         if options.profile:
             show_profiles(options)
+            return 0
+        if options.awake:
+            note_awake(options)
             return 0
         comparisons = compared(options)
         write(options, comparisons, None)

@@ -110,9 +110,7 @@ class Archive:
             (package.name, package.version): package
             for package in verified_packages(self.lists, self.suites, names, self.keys)
         }
-        packages = sorted(
-            self.indexed(index, name, version) for name, version in chosen if name not in dropped_names
-        )
+        packages = sorted(self.indexed(index, name, version) for name, version in chosen if name not in dropped_names)
         known.parent.mkdir(parents=True, exist_ok=True)
         known.write_text(json.dumps([asdict(package) for package in packages], indent=1))
         return packages

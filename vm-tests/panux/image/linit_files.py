@@ -44,9 +44,11 @@ sys.path[:] = ["/{OWN}"]
 sys.exit(main())
 """
 UNBUNDLED: Final = """\
+import gc
 import marshal
 import posix
 
+gc.disable()  # what is made now stays: looking for garbage in it would take 10 ms of a boot; the assembly enables it
 try:  # the modules in one file: linit/bundling/README.md; without it they are there one by one
     file = posix.open("/usr/lib/linit/bundle", posix.O_RDONLY | posix.O_CLOEXEC)
     _, version, size = posix.read(file, 64).split()

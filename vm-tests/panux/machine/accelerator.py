@@ -23,7 +23,7 @@ ACCELERATION: Final = {"kvm": "kvm", "tcg": "tcg,thread=multi"}
 
 
 def accelerator(kernel: Path, probe: Path, remembered: Path) -> str:
-    """"kvm" or "tcg"; `remembered` is a file that keeps the answer for this boot of the host."""
+    """ "kvm" or "tcg"; `remembered` is a file that keeps the answer for this boot of the host."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -14,7 +14,8 @@ from panux.bench.job import LAST, Job, JobSet
 from panux.bench.peers.peer import Peer, Tree
 from panux.image.linit_files import GENERATORS, RUNLEVELS, SERVICES, enable
 
-PROFILED: Final = Path(__file__).parents[1] / "files" / "profiled"
+BEFORE: Final = ("profiled", "awake")
+"""What may stand before linit's launcher, of the folder files: for --profile and --awake."""
 KEPT: Final = ("sysinit.yaml", "boot.yaml", "default.yaml", "shutdown.yaml", "single.yaml")
 """The runlevels' own definitions, which stay."""
 
@@ -22,10 +23,12 @@ KEPT: Final = ("sysinit.yaml", "boot.yaml", "default.yaml", "shutdown.yaml", "si
 def configure(tree: Tree, jobs: JobSet) -> None:
     """Definitions in linit's own terms. The plan is compiled afterwards, by the builder of the disk.
 
-    For --profile, linit's launcher once more, behind files/profiled.
+    Linit's launcher once more, behind each of BEFORE.
     """
     first, _, rest = (tree.root / "usr/sbin/linit").read_text().partition("\n")
-    tree.program("usr/lib/bench/profiled", f"{first}\n{PROFILED.read_text()}{rest}")
+    for name in BEFORE:
+        before = (Path(__file__).parents[1] / "files" / name).read_text()
+        tree.program(f"usr/lib/bench/{name}", f"{first}\n{before}{rest}")
     if jobs.name == "real":
         add(tree, jobs.job(LAST))
         return
