@@ -541,7 +541,7 @@ def test_a_trigger_that_failed_with_its_service_is_the_root_once_that_was_made_a
 
 
 def test_a_respawn_that_is_asked_for_waits_for_what_the_same_request_brings_back() -> None:
-    """Seed 5020000016: `web` is between two respawns and `cache` is stopping when `web` is asked for, which wants it."""
+    """Seed 5020000016: `web` is between two respawns, `cache` is stopping, when `web`, which wants it, is asked for."""
     services: dict[str, Any] = {"web": {"want": ["cache"], "restart": "on_failure", "post": True}, "cache": {}}
     behaviours = {"web": Behaviour(status=256), "cache": Behaviour(stop_s=0.8)}
     actions = (
