@@ -16,7 +16,7 @@ from linit.engine.board import Board
 from linit.engine.course import Course
 from linit.engine.desires import Desires
 from linit.engine.effects import AllDown, Answer, BootFinished, Effect
-from linit.engine.events import Verb
+from linit.engine.events import RELOAD_TIMER, Verb
 from linit.engine.lifecycle import Lifecycle
 from linit.engine.links import Links
 from linit.engine.locks import Claim, Locks
@@ -179,7 +179,7 @@ class Engine:
 
     def _on_timer(self, unit: Unit, event: events.TimerFired) -> None:
         self._lifecycle.on_timer(unit, event)
-        if event.kind is events.RELOAD_TIMER:
+        if event.kind is RELOAD_TIMER:
             self._asking.on_reload_over(unit, "it has not said that it is ready again")
 
     def _on_late(self, unit: Unit, event: Any) -> None:
@@ -192,7 +192,7 @@ class Engine:
                 self._asking.on_reload_ended(unit, event)
         elif isinstance(event, events.Emptied):
             unit.left = False
-        elif isinstance(event, events.TimerFired) and event.kind is events.RELOAD_TIMER:
+        elif isinstance(event, events.TimerFired) and event.kind is RELOAD_TIMER:
             self._asking.on_reload_over(unit, "it has not said that it is ready again")
 
     # -- what follows --------------------------------------------------------------------------------------------
@@ -222,10 +222,11 @@ class Engine:
         board = self._board
         if board.rested or board.idlers or board.mixed or board.is_stuck:
             self._move_on()
-        if self._ledger.is_empty:
-            board.changed.clear()
-        else:
+        ledger = self._ledger
+        if ledger.owed or ledger.reloading:
             self._answer_decided()
+        else:
+            board.changed.clear()
         board.rested = False
         while board.leaving and self._renewal.forget_leavers():
             self._move()

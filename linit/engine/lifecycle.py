@@ -24,7 +24,7 @@ from linit.engine.stopping import Stopping
 from linit.engine.transitions import ENDED, GAVE_UP, RETRY, UNWANTED, WANTED, Step
 from linit.engine.unit import HELD, NO_STOP, Unit
 from linit.engine.wishes import choose_provider, part_foes
-from linit.model.reason import EXITED, STOP_TIMEOUT, Cause, Reason, exit_words
+from linit.model.reason import EXITED, STOP_TIMEOUT, WAITS_FOR, Cause, Reason, exit_words
 from linit.model.service import TRIGGERS, VIRTUAL, Kind
 from linit.model.state import (
     BACKOFF,
@@ -149,7 +149,7 @@ class Lifecycle:
             self.starting.begin(unit)
             return
         waits_for = self._first_unmet(unit) if unit.unmet else ""
-        cause = Reason(Cause.WAITS_FOR, self.board.now_s, of=waits_for) if waits_for else unit.wish
+        cause = Reason(WAITS_FOR, self.board.now_s, waits_for) if waits_for else unit.wish
         self.board.step(unit, WANTED, cause)
         if self.board.defers(unit):
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,25 +58,20 @@ class Ledger:
     """The open requests, by service. An event looks only at the requests about the services that it changed."""
 
     def __init__(self) -> None:
-        self._pending: dict[int, Pending] = {}
+        self.owed: dict[int, Pending] = {}  # but for reloads
         self._by_service: dict[str, dict[int, Pending]] = {}
-        self._reloads: dict[str, list[Pending]] = {}  # by service: who waits for its reload command
+        self.reloading: dict[str, list[Pending]] = {}  # by service: who waits for its reload command
 
     def open(self, pending: Pending) -> None:
         """Owe an answer."""
-        self._pending[pending.id] = pending
+        self.owed[pending.id] = pending
         for name in pending.open:
             self._by_service.setdefault(name, {})[pending.id] = pending
 
-    @property
-    def is_empty(self) -> bool:
-        """Is no answer owed at all?"""
-        return not (self._pending or self._reloads)
-
     def concerned_by(self, names: Iterable[str]) -> list[str]:
         """Those of these services that answers depend on which are still owed."""
-        by_service, reloads = self._by_service, self._reloads
-        return [name for name in names if by_service.get(name) or name in reloads]
+        by_service, reloading = self._by_service, self.reloading
+        return [name for name in names if by_service.get(name) or name in reloading]
 
     def about(self, name: str) -> list[Pending]:
         """The open requests that wait for `name`, oldest first."""
@@ -91,7 +86,7 @@ class Ledger:
 
     def close(self, pending: Pending) -> Answer:
         """The answer, whatever is still open being left out of it."""
-        self._pending.pop(pending.id, None)
+        self.owed.pop(pending.id, None)
         for name in pending.open:
             self._by_service[name].pop(pending.id, None)
         return answer(pending.id, {name: pending.results[name] for name in _told(pending)})
@@ -116,16 +111,11 @@ class Ledger:
 
     def open_reload(self, name: str, pending: Pending) -> None:
         """Owe an answer that comes with the end of the reload command of `name`."""
-        self._reloads.setdefault(name, []).append(pending)
-
-    @property
-    def reloading(self) -> Collection[str]:
-        """The services of which somebody waits for the end of a reload."""
-        return self._reloads.keys()
+        self.reloading.setdefault(name, []).append(pending)
 
     def reload_ended(self, name: str, outcome: Outcome, text: str) -> Iterator[Answer]:
         """The reload command of `name` ended, or never will."""
-        for pending in self._reloads.pop(name, []):
+        for pending in self.reloading.pop(name, []):
             pending.open.pop(name, None)
             pending.results[name] = (outcome, text)
             if not pending.open:
@@ -141,12 +131,12 @@ class Ledger:
 
     def abandon_all(self, text: str) -> Iterator[Answer]:
         """Answer everything that is open as superseded."""
-        names = dict.fromkeys(name for pending in self._pending.values() for name in pending.open)
-        for name in (*names, *self._reloads):
+        names = dict.fromkeys(name for pending in self.owed.values() for name in pending.open)
+        for name in (*names, *self.reloading):
             yield from self.abandon(name, text)
 
     def __iter__(self) -> Iterator[Pending]:
-        return iter(self._pending.values())
+        return iter(self.owed.values())
 
 
 def answer(number: int, results: Mapping[str, tuple[Outcome, str]]) -> Answer:

@@ -19,11 +19,12 @@ from linit.engine.orders import arm, await_health, disarm, limit_step, spawn, te
 from linit.engine.transitions import MET, READY
 from linit.engine.unit import Unit
 from linit.model.reason import EXITED, IS_STARTING, Cause, Reason
-from linit.model.service import AT_ONCE, ONESHOT, PROCESS, PROVIDED_BY, VIRTUAL, Command, Kind
+from linit.model.service import AT_ONCE, ONESHOT, PROCESS, PROVIDED_BY, VIRTUAL, Command, Kind, ReadinessKind
 from linit.model.state import MAIN, STARTING, WAITING, Role
 
 STARTS: Final = "starting"
 CHECKS: Final = "checks its conditions"
+AWAITS: Final = {kind: f"runs, not ready yet ({kind.value})" for kind in ReadinessKind}
 SEARCHES: Final = "its command has ended, its daemon is looked for"
 
 
@@ -217,8 +218,7 @@ class Starting:
         if unit.service.readiness.kind is AT_ONCE:
             self._run_post(unit)
         else:
-            how = unit.service.readiness.kind.value
-            unit.reason = self._step_reason(f"runs, not ready yet ({how})")
+            unit.reason = self._step_reason(AWAITS[unit.service.readiness.kind])
             self.board.emit(WatchReadiness(unit.service))
 
     def on_ready(self, unit: Unit, _event: events.Ready) -> None:

@@ -86,6 +86,10 @@ def choose_provider(virtual: str, units: Mapping[str, Unit], links: Links, wante
     An active one, else one that is wanted anyway or enabled, else in the order of `prefer:` and then of names. One that
     gave up comes last.
     """
+    candidates = [edge for edge in links.dependencies(virtual) if edge.kind is PROVIDED_BY and edge.on in units]
+    active = [edge for edge in candidates if _is_active(units[edge.on])]
+    if len(active) == 1:
+        return active[0]  # so it is nearly always: no preference is looked at
     preferred = _preferences(virtual, units, links)
 
     def rank(dependency: Dependency) -> tuple[bool, bool, bool, bool, int, str]:
@@ -99,8 +103,12 @@ def choose_provider(virtual: str, units: Mapping[str, Unit], links: Links, wante
             dependency.on,
         )
 
-    candidates = [edge for edge in links.dependencies(virtual) if edge.kind is PROVIDED_BY and edge.on in units]
     return min(candidates, key=rank, default=None)
+
+
+def _is_active(unit: Unit) -> bool:
+    """Is it up or on its way, with nothing against it?"""
+    return unit.goal and unit.given_up is None and not (unit.service.broken or unit.removed)
 
 
 def _preferences(virtual: str, units: Mapping[str, Unit], links: Links) -> list[str]:

@@ -107,6 +107,8 @@ class Command:
 class ReadinessKind(enum.Enum):
     """How a process says that it can serve."""
 
+    __hash__ = object.__hash__  # as above
+
     NONE = "none"  # running is ready
     NOTIFY = "notify"  # READY=1 on NOTIFY_SOCKET: sd_notify(3)
     FD = "fd"  # a complete line on a descriptor: s6's notification-fd

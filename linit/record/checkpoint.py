@@ -40,7 +40,7 @@ ENGINE_STATELESS: Final = {
     "_waits", "_desires", "_lifecycle", "_asking", "_wedges", "_renewal", "_handlers", "_unit_handlers",
 }  # fmt: skip
 BOARD_DERIVED: Final = {"units", "links", "effects", "counts", "held", "holding", "goals", "rising", "acts", "rested"}
-LEDGER_DERIVED: Final = {"_pending", "_by_service", "_reloads"}
+LEDGER_DERIVED: Final = {"owed", "_by_service", "reloading"}
 LOCKS_DERIVED: Final = {"_queues", "_claims"}
 LINKS_DERIVED: Final = {
     "learning", "frugal", "_forward", "_reverse", "_hostile", "_provided", "_preferring",
@@ -109,7 +109,7 @@ def _order(board: Board) -> list[str]:
 
 def _reloads(ledger: Ledger) -> dict[str, Any]:
     """Requests that wait for reload commands: one that waits for several stands with each of their names."""
-    known: dict[int, Pending] = {id(each): each for waiting in ledger._reloads.values() for each in waiting}
+    known: dict[int, Pending] = {id(each): each for waiting in ledger.reloading.values() for each in waiting}
     numbers = {identity: number for number, identity in enumerate(known)}
-    by_name = {name: [numbers[id(each)] for each in waiting] for name, waiting in ledger._reloads.items()}
+    by_name = {name: [numbers[id(each)] for each in waiting] for name, waiting in ledger.reloading.items()}
     return {"reloads": [plain(each) for each in known.values()], "reloading": by_name}
