@@ -42,11 +42,14 @@ class World:
         """Until a child is a zombie; it is not reaped by this. Source: waitid(2), WNOWAIT."""
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
-    def read_gate(self) -> None:
-        """Do what the loop would when the last child's gate becomes readable."""
-        fd, callback, *args = next(what[1:] for what in reversed(self.loop.asked) if what[0] == "reader")
-        os.set_blocking(fd, True)  # the loop would wait; so does this
-        callback(*args)
+    def run_until_it_executes(self, *argv: str) -> int:
+        """The same, and then do what the loop would when the child's gate becomes readable, if it has one."""
+        before = len(self.loop.asked)
+        pid = self.run(*argv)
+        for _, fd, callback, *args in [what for what in self.loop.asked[before:] if what[0] == "reader"]:
+            os.set_blocking(fd, True)  # the loop would wait; so does this
+            callback(*args)
+        return pid
 
 
 @dataclass
@@ -183,8 +186,7 @@ def test_the_session_of_a_process_is_found_whatever_its_name_is(tmp_path: Path, 
     """Fields of /proc/PID/stat follow a name that may hold spaces and parentheses. Source: proc_pid_stat(5)."""
     program = tmp_path / ") R 1 1 1 ("
     program.symlink_to("/bin/sleep")
-    pid = world.run(str(program), "1000")
-    world.read_gate()
+    pid = world.run_until_it_executes(str(program), "1000")
     assert sessions.session_of(pid) == pid
     assert sessions.members({pid}) == [pid]
 
