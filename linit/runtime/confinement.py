@@ -16,7 +16,7 @@ from typing import Final
 
 from linit.model.capabilities import NAMES, NUMBERS, OF_DEVICES
 from linit.model.service import Execution
-from linit.runtime import room
+from linit.runtime import prctl, room
 from linit.runtime import system_calls as calls
 from linit.runtime.failure import StepFailed, error_words
 from linit.runtime.spawn import confining
@@ -54,7 +54,6 @@ class Confinement:
             "hidden_paths": self._hidden_paths,
             "capabilities": self._capabilities,
             "ambient": self._ambient,
-            "no_new_privs": self._no_new_privs,
         }
 
     def do(self, name: str) -> None:
@@ -63,7 +62,7 @@ class Confinement:
 
     def keep_capabilities(self) -> None:
         """The change of user that follows does not take the permitted capabilities."""
-        calls.prctl(calls.PR_SET_KEEPCAPS, 1)
+        prctl.prctl(prctl.KEEP_CAPABILITIES, 1)
 
     def _ionice(self) -> None:
         word, _, level = self._execution.ionice.partition(":")
@@ -142,8 +141,8 @@ class Confinement:
             kept.difference_update(OF_DEVICES)
         for number in _known_capabilities():
             is_kept = number < len(NAMES) and NAMES[number] in kept
-            if not is_kept and calls.prctl(calls.PR_CAPBSET_READ, number):
-                calls.prctl(calls.PR_CAPBSET_DROP, number)
+            if not is_kept and prctl.prctl(prctl.READ_BOUND, number):
+                prctl.prctl(prctl.DROP_BOUND, number)
         effective, permitted, inheritable = calls.capabilities()
         calls.set_capabilities(effective, permitted, inheritable & _bits(kept))
 
@@ -156,21 +155,16 @@ class Confinement:
         calls.set_capabilities(effective, permitted, inheritable | bits)
         for name in names:
             try:
-                calls.prctl(calls.PR_CAP_AMBIENT, calls.PR_CAP_AMBIENT_RAISE, NUMBERS[name])
+                prctl.prctl(prctl.AMBIENT, prctl.AMBIENT_RAISE, NUMBERS[name])
             except OSError as error:
                 raise StepFailed(f"ambient_capabilities: {name}: {error_words(error)}") from error
-
-    def _no_new_privs(self) -> None:
-        """No program that this process executes gives it rights."""
-        calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
-
 
 def _known_capabilities() -> Iterator[int]:
     """The numbers that this kernel has a meaning for."""
     number = 0
     while True:
         try:
-            calls.prctl(calls.PR_CAPBSET_READ, number)
+            prctl.prctl(prctl.READ_BOUND, number)
         except OSError:  # EINVAL: the one before was the last
             return
         yield number

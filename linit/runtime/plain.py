@@ -52,6 +52,7 @@ def is_plain(launch: Launch) -> bool:
         or wanted.scheduler
         or wanted.cpu_affinity
         or wanted.environment_files
+        or wanted.no_new_privs
         or confining(wanted)
         or (launch.cgroup and wanted.limits != NO_LIMITS)
         or not (wanted.directory == "/" or kernel_files.is_in_memory(wanted.directory))

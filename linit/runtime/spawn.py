@@ -30,7 +30,6 @@ CANNOT_RUN_STATUS: Final = 127  # of a child that never got to execve(2), as of 
 TTY_MODE: Final = 0o620
 CONFINING: Final = (
     "ionice", "private_network", "private_tmp", "private_devices", "read_only_paths", "hidden_paths", "ambient",
-    "no_new_privs",
 )  # fmt: skip
 JOINED: Final = "commands"  # a cgroup for commands of a service whose own cgroup may not hold processes any more
 
@@ -70,6 +69,8 @@ def fork_exec(launch: Launch, handled: Collection[int], ignored: Collection[int]
     if confining(launch.execution):
         # Here, not in the child: the next one finds it loaded. Only definitions that ask for it pay for it.
         import linit.runtime.confinement
+    if launch.execution.no_new_privs:
+        import linit.runtime.prctl  # likewise
     if launch.execution.environment_files:
         import linit.runtime.environment_files  # noqa: F401 likewise
     if launch.rlimits or launch.execution.rlimits:
@@ -104,7 +105,7 @@ def fork(
 
 
 def confining(execution: Execution) -> frozenset[str]:
-    """The fields of a definition that ask for system calls that Python has no name for."""
+    """The fields of a definition that ask for system calls that Python has no name for, but for `no_new_privs`."""
     found = {name for name in CONFINING if getattr(execution, name)}
     if execution.capabilities is not None or execution.private_devices:
         found.add("capabilities")
@@ -379,6 +380,14 @@ def _directory(child: _Child) -> None:
     os.chdir(child.launch.execution.directory)
 
 
+def _no_new_privs(child: _Child) -> None:
+    """No program that this process executes gives it rights."""
+    if child.launch.execution.no_new_privs:
+        from linit.runtime import prctl
+
+        prctl.prctl(prctl.NO_NEW_PRIVS, 1)
+
+
 def _exec(child: _Child) -> None:
     environment = dict(child.launch.environment)
     if child.account:
@@ -424,6 +433,6 @@ STEPS: Final[tuple[tuple[str, Callable[[_Child], None]], ...]] = (
     ("user", _user),
     ("ambient_capabilities", _confined("ambient")),
     ("directory", _directory),
-    ("no_new_privs", _confined("no_new_privs")),
+    ("no_new_privs", _no_new_privs),
     ("exec", _exec),
 )

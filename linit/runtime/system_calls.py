@@ -1,5 +1,5 @@
-"""Which system calls that confine a process has Python no name for? Namespaces, mounts, capabilities, prctl(2),
-ioprio_set(2), through ctypes.
+"""Which system calls that confine a process has Python no name for? Namespaces, mounts, capabilities,
+ioprio_set(2), through ctypes; prctl(2) is in `linit.runtime.prctl`.
 
 Imported only where one is about to be called, first of all in PID 1 itself, right before it forks the first child that
 needs one: every later child finds it loaded. The C library is the one that the interpreter is linked with (dlopen(3)
@@ -27,13 +27,6 @@ MNT_DETACH: Final = 2
 UMOUNT_NOFOLLOW: Final = 8
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWNET: Final = 0x40000000
-
-PR_SET_KEEPCAPS: Final = 8
-PR_CAPBSET_READ: Final = 23
-PR_CAPBSET_DROP: Final = 24
-PR_SET_NO_NEW_PRIVS: Final = 38
-PR_CAP_AMBIENT: Final = 47
-PR_CAP_AMBIENT_RAISE: Final = 2
 
 AT_FDCWD: Final = -100
 AT_RECURSIVE: Final = 0x8000
@@ -122,12 +115,6 @@ def set_io_priority(value: int) -> None:
         raise StepFailed(f"ionice: linit does not know the system call ioprio_set on this machine ({machine})")
     number = ctypes.c_long(IOPRIO_SET[machine])
     _check(_libc.syscall(number, ctypes.c_int(IOPRIO_WHO_PROCESS), ctypes.c_int(0), ctypes.c_int(value)))
-
-
-def prctl(option: int, *arguments: int) -> int:
-    """prctl(2). Raises OSError."""
-    four = (*arguments, 0, 0, 0, 0)[:4]
-    return _check(_libc.prctl(ctypes.c_int(option), *(ctypes.c_ulong(each) for each in four)))
 
 
 class _Header(ctypes.Structure):
