@@ -86,7 +86,7 @@ def test_a_stop_under_way_and_a_backoff_go_on_and_end_as_their_timers_say() -> N
     sick = [step for step in steps if step[0] == "sick"]
     assert sick == [("sick", 0.7, "starting"), ("sick", 1.7, "up")]
     at_once = [(round(each.at_s, 2), each.after.value) for each in dry(world, Verb.START, "sick").steps]
-    assert at_once == [(0.0, "starting"), (1.0, "up")]
+    assert at_once == [(0.0, "waiting"), (0.0, "starting"), (1.0, "up")]
 
 
 def test_the_table_shows_a_stop_when_it_begins_in_earnest() -> None:

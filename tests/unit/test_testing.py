@@ -270,8 +270,7 @@ def test_the_story_is_told_as_a_console_would(folder: Path) -> None:
     boot.miss("cache")
     boot.run()
     assert boot.story().splitlines() == [
-        f"    0.000 s  cache: waiting (wanted by runlevel default ({folder}/runlevels/default/cache))",
-        "    0.000 s  cache: starting (starting)",
+        f"    0.000 s  cache: starting (wanted by runlevel default ({folder}/runlevels/default/cache))",
         "    0.001 s  cache: failed (could not be run: execve: ENOENT)",
     ]
 
