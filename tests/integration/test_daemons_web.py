@@ -60,7 +60,10 @@ def nginx(machine: Machine, name: str = "nginx") -> tuple[int, Callable[[str], N
         machine.configure("nginx.conf", text)
 
     configure("one")
-    machine.define(name, config=machine.etc / "nginx.conf", pidfile=machine.run / "nginx.pid")
+    if name == "nginx":
+        machine.define("nginx", config=machine.etc / "nginx.conf", pidfile=machine.run / "nginx.pid")
+    else:
+        machine.define("nginx-forking", config=machine.etc / "nginx.conf", pidfile=machine.run / "nginx.pid")
     machine.boot(name)
     assert machine.linit.pid(name) == int((machine.run / "nginx.pid").read_text())
     assert get(port) == "one"

@@ -202,8 +202,8 @@ def test_output_goes_to_the_log_with_what_linit_says(linit: Running) -> None:
     lines = [line for line in linit.log("talking").splitlines() if not line.startswith("linit: ")]
     assert lines == ["before", "out", "err"]
     own = [line for line in linit.log("talking").splitlines() if line.startswith("linit: ")]
-    assert own[1] == "linit: starting"
-    assert own[2].startswith("linit: up (done after ")
+    assert own[0].startswith("linit: starting (wanted by runlevel default ")
+    assert own[1].startswith("linit: up (done after ")
 
 
 def test_output_null_is_nobodys(linit: Running) -> None:

@@ -10,7 +10,7 @@ from tests.integration.running import Gate, Running
 
 def ran(linit: Running, name: str) -> list[str]:
     """Why a service left its rest, each time since linit began."""
-    before = f"{name}: waiting ("
+    before = f"{name}: starting ("
     return [line.removeprefix(before)[:-1] for line in linit.lines if line.startswith(before)]
 
 
