@@ -118,8 +118,8 @@ class Asking:
         """What a service leaves as it was (a client not served, a path not taken away) would start it for ever."""
         now_s = self._board.now_s
         recent = tuple(at_s for at_s in trigger.budget.at_s if now_s - at_s < ACTIVATION_WINDOW_S)
-        trigger.budget = Budget((*recent, now_s))
         if len(recent) < ACTIVATIONS_MAX or trigger.service.kind is Kind.TIMER:
+            trigger.budget = Budget((*recent, now_s))
             return False
         text = f"it started {trigger.service.activates} {len(recent)} times within {ACTIVATION_WINDOW_S:g} s"
         self._give_up(trigger, text)

@@ -11,7 +11,7 @@ from linit.engine.simulator import Behaviour, Simulator
 from linit.model.state import Desired, Finish, Outcome, UnitState
 from tests.simulation.graphs import plan
 from tests.simulation.playing import play
-from tests.simulation.scenario import Ask, Replace, Run, Scenario
+from tests.simulation.scenario import Ask, Replace, Run, Scenario, See
 from tests.simulation.worlds import answer, reason, started, text, told, world
 
 UNKILLABLE = Behaviour(ignores_term=True, unkillable=True)
@@ -550,3 +550,25 @@ def test_a_respawn_that_is_asked_for_waits_for_what_the_same_request_brings_back
         Ask(66.823, Verb.START, ("web",)),
     )
     play(Scenario(services, behaviours, actions, end_s=271.447, target="cache"), thorough=True)
+
+
+def test_a_trigger_that_gave_up_and_is_back_counts_no_start_that_it_refused() -> None:
+    """Seed 5450002737: a script of the service brought its socket back within the 10 s, which then gave up after 21."""
+    level: dict[str, Any] = {"kind": "runlevel"}
+    services: dict[str, Any] = {"web": {}, "db": {}, "job": {}, "default": level, "web.socket": {}, "job.socket": {}}
+    changed: dict[str, Any] = {
+        "job": {"kind": "oneshot", "remains": False, "need": ["job.socket"]},
+        "web": {"bind": ["job"]},
+        "default": {**level, "want": ["job", "web", "mail", "db", "web.socket", "job.socket"]},
+        "web.socket": {"kind": "socket", "activates": "web"},
+        "job.socket": {"kind": "socket", "activates": "job"},
+    }
+    actions = (
+        Replace(227.454, changed),
+        Ask(262.455, Verb.NEED, ("default",), caller="db"),
+        See(377.076, "web.socket"),
+        Ask(383.176, Verb.RESTART, ("default",), caller="job", waits=False),
+        Ask(383.398, Verb.RESTART, ("db",)),
+    )
+    behaviours = {"db": Behaviour(stop_s=0.8), "job.socket": Behaviour(sees_after_s=0.2)}
+    play(Scenario(services, behaviours, actions, end_s=445.998, target="default"), thorough=True)
