@@ -13,6 +13,7 @@ import fcntl
 import os
 from typing import Final
 
+from linit.runtime import loopback
 from linit.runtime import system_calls as calls
 
 TMP_MODE: Final = 0o1777
@@ -40,7 +41,7 @@ def join_network(folder: str) -> None:
             calls.join_namespace(place, calls.CLONE_NEWNET)
             return
         calls.unshare(calls.CLONE_NEWNET)
-        calls.raise_loopback()
+        loopback.raise_loopback()
         os.mknod(f"{place}.new")
         calls.mount("/proc/self/ns/net", f"{place}.new", "", calls.MS_BIND)
         os.symlink("net.new", place)  # last: whoever finds it finds a network

@@ -9,7 +9,6 @@ of NULL).
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import struct
 from typing import Final
@@ -38,12 +37,6 @@ IOPRIO_SET: Final = {
 }  # fmt: skip
 IOPRIO_WHO_PROCESS: Final = 1
 CAPABILITY_VERSION_3: Final = 0x20080522
-SIOCGIFFLAGS: Final = 0x8913
-SIOCSIFFLAGS: Final = 0x8914
-IFF_UP: Final = 1
-AF_INET: Final = 2
-SOCK_DGRAM: Final = 2
-SOCK_CLOEXEC: Final = 0o2000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -93,17 +86,6 @@ def join_namespace(path: str, kind: int) -> None:
     fd = os.open(path, os.O_RDONLY)
     try:
         _check(_libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)), path)
-    finally:
-        os.close(fd)
-
-
-def raise_loopback() -> None:
-    """`ip link set lo up`. Source: netdevice(7). Raises OSError."""
-    fd = _check(_libc.socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))
-    try:
-        request = struct.pack("16sH22x", b"lo", 0)
-        (flags,) = struct.unpack_from("H", fcntl.ioctl(fd, SIOCGIFFLAGS, request), 16)
-        fcntl.ioctl(fd, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | IFF_UP))
     finally:
         os.close(fd)
 

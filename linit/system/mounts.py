@@ -108,13 +108,11 @@ def mount_missing(tell: Callable[[str], None]) -> None:
     """Mount what is missing, and make the links. A failure is told and the boot goes on: a kernel without cgroups still
     boots."""
     mounted = read_mountinfo()
-    if not missing(mounted):
-        return
-    from linit.system.kernel import mount
-
     for api in API_MOUNTS:
         if api not in missing(mounted):
             continue
+        from linit.system.kernel import mount  # where there is something to mount
+
         try:
             os.makedirs(api.target, exist_ok=True)
             mount(api.kind, api.target, api.kind, api.flags, api.options)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from linit.runtime import loopback
 from linit.system import identity
 
 
@@ -22,8 +23,8 @@ def test_the_name_is_the_first_line_that_is_no_comment(text: str, name: str) -> 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may ask for it")
 def test_a_loopback_interface_that_is_up_stays_up() -> None:
     """netdevice(7). In a machine it is down before: vm-tests/test_vm_boot.py."""
-    identity.raise_loopback()
-    assert int(Path("/sys/class/net/lo/flags").read_text(), 16) & identity.IFF_UP
+    loopback.raise_loopback()
+    assert int(Path("/sys/class/net/lo/flags").read_text(), 16) & loopback.IFF_UP
 
 
 def test_what_fails_is_told_and_the_boot_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from linit.system import mounts
 from linit.system.mounts import API_MOUNTS, ApiMount, Mounted, make_links, missing, parse_mountinfo
 from linit.system.shutdown import swap_paths, unmount_order
+
+if TYPE_CHECKING:
+    import pytest
 
 PANUX = """\
 20 1 254:0 / / ro,relatime shared:1 - ext4 /dev/vda ro
@@ -52,6 +57,16 @@ def test_links_of_devices_are_made_and_none_is_replaced(tmp_path: Path) -> None:
     make_links(str(tmp_path))
     found = {link.name: os.readlink(link) for link in tmp_path.iterdir()}
     assert found == {"fd": "/proc/self/fd", "stdin": "/dev/null", "stdout": "fd/1", "stderr": "fd/2"}
+
+
+def test_an_initramfs_that_mounts_everything_leaves_the_links_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of other distributions mounts /dev/pts and /dev/shm, too."""
+    there = tuple(Mounted(i, 0, api.target, api.kind, api.kind, False) for i, api in enumerate(API_MOUNTS, start=1))
+    monkeypatch.setattr(mounts, "read_mountinfo", lambda: there)
+    made: list[str] = []
+    monkeypatch.setattr(mounts, "make_links", made.append)
+    mounts.mount_missing(made.append)
+    assert made == ["/dev"]
 
 
 def test_without_an_initramfs_everything_is_missing_in_the_order_of_mounting() -> None:
